@@ -1,0 +1,27 @@
+//! The port through which a connector gets its secret.
+//!
+//! Owns the port only; references (`env:NAME`, `file:PATH`, `vault:KEY`) are resolved by `crate::vault`. A secret is read
+//! when it is used, never when a run is queued.
+
+use async_trait::async_trait;
+use secrecy::SecretString;
+
+use super::ConnectorError;
+
+/// Where one connection's secret comes from.
+#[async_trait]
+pub trait CredentialSource: Send + Sync {
+    /// The secret as stored: either one token, or a JSON object of named parts. `None`: the connection needs none.
+    ///
+    /// # Errors
+    /// [`super::ErrorKind::Unauthorized`] when the reference leads nowhere; the text names the reference, never the value.
+    async fn read(&self) -> Result<Option<SecretString>, ConnectorError>;
+
+    /// Called once after a 401: reads anew past any cache. The default is a plain read.
+    ///
+    /// # Errors
+    /// As [`CredentialSource::read`].
+    async fn refresh(&self) -> Result<Option<SecretString>, ConnectorError> {
+        self.read().await
+    }
+}

@@ -1,0 +1,13 @@
+//! Pure words and rules: identities, statuses, counts, cursors, schedules, business tables, time.
+//!
+//! Owns what the product's words mean. Refuses to know a database, a network, a file or a runtime:
+//! nothing here imports `sqlx`, `reqwest`, `config` or `tokio`.
+
+pub mod business;
+pub mod clock;
+pub mod counts;
+pub mod cursor;
+pub mod ids;
+pub mod record;
+pub mod schedule;
+pub mod status;

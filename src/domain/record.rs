@@ -1,0 +1,164 @@
+//! Items on their way: as the provider gave them, and as rows of ours.
+//!
+//! Owns the two shapes and the payload's fingerprint. Refuses to hold a client: that comes from the
+//! connection, never from a payload (P15).
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::{business::BusinessTable, clock::Timestamp};
+
+/// One item of a page.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Item {
+    Record(RawRecord),
+    /// The item could not be read at all (a broken CSV row, a line that is not JSON, not an object).
+    Broken(BrokenItem),
+}
+
+/// A record as the provider gave it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RawRecord {
+    /// The primary key as text (parts joined with `:`); `None` when the payload has none.
+    pub external_id: Option<String>,
+    pub payload: Value,
+    /// When the provider says it last changed; used to keep an older version from replacing a newer one.
+    pub source_updated_at: Option<Timestamp>,
+}
+
+/// An item that could not be read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BrokenItem {
+    /// Where it stands, e.g. `line 17`. Becomes the dead letter's external id.
+    pub place: String,
+    /// What arrived, cut to a bound by the connector.
+    pub text: String,
+    /// Why it could not be read, without the item's content.
+    pub reason: String,
+}
+
+/// A value of a business column.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Cell {
+    Null,
+    Text(String),
+    Integer(i64),
+    Decimal(rust_decimal::Decimal),
+    Bool(bool),
+    Time(Timestamp),
+    /// Serialised JSON.
+    Json(String),
+}
+
+/// A row of a business table, less the columns that the pipeline itself fills.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MappedRow {
+    pub table: &'static BusinessTable,
+    /// One cell for each of `table.columns`, in that order.
+    pub cells: Vec<Cell>,
+}
+
+impl MappedRow {
+    /// A fingerprint of the mapped content; a replay through another field map compares it.
+    pub fn fingerprint(&self) -> String {
+        let mut hash = Sha256::new();
+        hash.update(self.table.name.as_bytes());
+        for cell in &self.cells {
+            let (tag, text) = match cell {
+                Cell::Null => ("n", String::new()),
+                Cell::Text(text) => ("t", text.clone()),
+                Cell::Integer(number) => ("i", number.to_string()),
+                Cell::Decimal(number) => ("d", number.normalize().to_string()),
+                Cell::Bool(truth) => ("b", truth.to_string()),
+                Cell::Time(at) => ("@", at.to_iso()),
+                Cell::Json(text) => ("j", text.clone()),
+            };
+            hash.update(tag.as_bytes());
+            hash.update(u64::try_from(text.len()).unwrap_or(u64::MAX).to_le_bytes());
+            hash.update(text.as_bytes());
+        }
+        hex(&hash.finalize())
+    }
+}
+
+/// SHA-256 of a payload as 64 hexadecimal digits, independent of the order of object keys.
+pub fn payload_hash(payload: &Value) -> String {
+    let mut hash = Sha256::new();
+    feed(&mut hash, payload);
+    hex(&hash.finalize())
+}
+
+/// SHA-256 of text as 64 hexadecimal digits.
+pub fn text_hash(text: &str) -> String {
+    hex(&Sha256::digest(text.as_bytes()))
+}
+
+fn feed(hash: &mut Sha256, value: &Value) {
+    match value {
+        Value::Null => hash.update(b"n"),
+        Value::Bool(true) => hash.update(b"T"),
+        Value::Bool(false) => hash.update(b"F"),
+        Value::Number(number) => {
+            hash.update(b"#");
+            hash.update(number.to_string().as_bytes());
+            hash.update(b";");
+        }
+        Value::String(text) => feed_text(hash, b"s", text),
+        Value::Array(items) => {
+            hash.update(b"[");
+            for item in items {
+                feed(hash, item);
+            }
+            hash.update(b"]");
+        }
+        Value::Object(fields) => {
+            // A provider may list the same fields in another order; that is no change.
+            let mut fields: Vec<_> = fields.iter().collect();
+            fields.sort_unstable_by_key(|(name, _)| name.as_str());
+            hash.update(b"{");
+            for (name, value) in fields {
+                feed_text(hash, b"k", name);
+                feed(hash, value);
+            }
+            hash.update(b"}");
+        }
+    }
+}
+
+fn feed_text(hash: &mut Sha256, tag: &[u8], text: &str) {
+    hash.update(tag);
+    hash.update(u64::try_from(text.len()).unwrap_or(u64::MAX).to_le_bytes());
+    hash.update(text.as_bytes());
+}
+
+fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
+        text.push(char::from(DIGITS[usize::from(byte & 15)]));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_order_of_keys_is_no_change_but_values_nesting_and_types_are() {
+        let a = payload_hash(&json!({"a": 1, "b": {"c": [1, 2], "d": null}}));
+        assert_eq!(a, payload_hash(&json!({"b": {"d": null, "c": [1, 2]}, "a": 1})));
+        for other in [
+            json!({"a": 1, "b": {"c": [2, 1], "d": null}}),
+            json!({"a": "1", "b": {"c": [1, 2], "d": null}}),
+            json!({"a": 1, "b": {"c": [1, 2]}}),
+            json!({"a": 1, "b": {"c": [1, 2], "d": ""}}),
+        ] {
+            assert_ne!(a, payload_hash(&other));
+        }
+        assert_eq!(a.len(), 64);
+    }
+}

@@ -1,0 +1,133 @@
+//! The words that statuses may take, exactly as the database's CHECK constraints list them.
+//!
+//! Owns every closed vocabulary. An unknown word read from a database is an error, never a default.
+
+/// A word that is not in its vocabulary.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("'{word}' is not a {kind}; expected one of: {expected}")]
+pub struct UnknownWord {
+    pub kind: &'static str,
+    pub word: String,
+    pub expected: String,
+}
+
+macro_rules! words {
+    ($($(#[$doc:meta])* $name:ident, $kind:literal { $($(#[$vdoc:meta])* $variant:ident = $word:literal),+ $(,)? })*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+        pub enum $name { $($(#[$vdoc])* #[serde(rename = $word)] $variant),+ }
+
+        impl $name {
+            /// Every word, in the order of the specification.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word),+ }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = UnknownWord;
+            fn from_str(word: &str) -> Result<Self, UnknownWord> {
+                match word {
+                    $($word => Ok(Self::$variant),)+
+                    other => Err(UnknownWord {
+                        kind: $kind,
+                        word: other.to_owned(),
+                        expected: Self::ALL.iter().map(|w| w.as_str()).collect::<Vec<_>>().join(", "),
+                    }),
+                }
+            }
+        }
+    )*};
+}
+
+words! {
+    ClientStatus, "client status" { Active = "active", Archived = "archived" }
+
+    ProviderStatus, "provider status" { Active = "active", Disabled = "disabled" }
+
+    Environment, "environment" { Production = "production", Staging = "staging", Sandbox = "sandbox" }
+
+    ConnectionStatus, "connection status" {
+        Draft = "draft", Testing = "testing", Connected = "connected", ManualImport = "manual_import",
+        Paused = "paused", NeedsAuth = "needs_auth", Revoked = "revoked",
+    }
+
+    SyncMode, "sync mode" { FullRefresh = "full_refresh", Incremental = "incremental" }
+
+    JobStatus, "job status" { Active = "active", Paused = "paused", Quarantined = "quarantined" }
+
+    /// Why a run happened.
+    RunOrigin, "run origin" {
+        Schedule = "schedule", Manual = "manual", Backfill = "backfill", TestBatch = "test_batch",
+        Webhook = "webhook", Import = "import", Replay = "replay",
+    }
+
+    RunStatus, "run status" {
+        Running = "running",
+        /// Everything asked for was covered.
+        Succeeded = "succeeded",
+        /// Something was covered, and what is missing is known.
+        Partial = "partial",
+        Failed = "failed",
+        /// A person or a shutdown ended it.
+        Cancelled = "cancelled",
+        /// Its worker died or lost the lease; closed by whoever took over.
+        Abandoned = "abandoned",
+    }
+
+    /// By which way an item came in.
+    Origin, "origin" { Pull = "pull", Webhook = "webhook", Import = "import" }
+
+    /// Where on its way an item failed.
+    Stage, "stage" { Fetch = "fetch", Decode = "decode", Map = "map", Write = "write", Check = "check" }
+
+    RawStatus, "raw event status" {
+        Pending = "pending", Normalized = "normalized", Unchanged = "unchanged", Duplicate = "duplicate",
+        Ignored = "ignored", Failed = "failed",
+    }
+
+    DeadLetterStatus, "dead letter status" {
+        Open = "open", RetryScheduled = "retry_scheduled", Resolved = "resolved", Discarded = "discarded",
+        Exhausted = "exhausted",
+    }
+}
+
+impl RunStatus {
+    /// A final status never changes again (P6).
+    pub const fn is_final(self) -> bool {
+        !matches!(self, Self::Running)
+    }
+}
+
+impl RunOrigin {
+    /// By which way items of such a run come in. A replay keeps the way of the item it replays, so a pull's is the default.
+    pub const fn way_in(self) -> Origin {
+        match self {
+            Self::Schedule | Self::Manual | Self::Backfill | Self::TestBatch | Self::Replay => Origin::Pull,
+            Self::Webhook => Origin::Webhook,
+            Self::Import => Origin::Import,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_reads_back_as_itself_and_an_unknown_word_names_the_choices() {
+        for word in RunStatus::ALL {
+            assert_eq!(word.as_str().parse::<RunStatus>().as_ref(), Ok(word));
+        }
+        let error = "green".parse::<RunStatus>().unwrap_err();
+        assert!(error.to_string().contains("succeeded, partial"), "{error}");
+    }
+}

@@ -1,0 +1,76 @@
+//! Port: dead letters as a queue to work off.
+
+use async_trait::async_trait;
+use serde::Serialize;
+
+use super::{StoreError, catalogue::AdminAction};
+use crate::domain::{
+    clock::Timestamp,
+    ids::{ConnectionId, DeadLetterId, JobId, RawEventId, RunId},
+    status::{DeadLetterStatus, Origin, Stage},
+};
+
+/// A row of `integration_sync_errors` with the keys that people type.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DeadLetter {
+    pub id: DeadLetterId,
+    pub run_id: RunId,
+    pub job_id: JobId,
+    pub connection_id: ConnectionId,
+    pub connection_key: String,
+    pub client_key: String,
+    pub origin: Origin,
+    pub stage: Stage,
+    pub stream: String,
+    pub external_id: String,
+    pub raw_event_id: Option<RawEventId>,
+    pub fingerprint: String,
+    pub error_code: String,
+    pub message_internal: String,
+    pub message_client_safe: String,
+    pub remedy: String,
+    pub payload_hash: String,
+    pub attempts: i64,
+    pub first_seen_at: Timestamp,
+    pub last_seen_at: Timestamp,
+    pub next_retry_at: Option<Timestamp>,
+    pub status: DeadLetterStatus,
+    pub resolved_at: Option<Timestamp>,
+    pub resolved_by: Option<String>,
+}
+
+/// Which dead letters are meant; empty means all. Newest first.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DeadLetterFilter {
+    pub ids: Vec<DeadLetterId>,
+    pub connection_key: Option<String>,
+    pub stream: Option<String>,
+    pub status: Option<DeadLetterStatus>,
+    pub fingerprint: Option<String>,
+    pub limit: u32,
+}
+
+/// Alike dead letters together.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DeadLetterGroup {
+    pub fingerprint: String,
+    pub error_code: String,
+    pub stream: String,
+    pub connection_key: String,
+    pub count: i64,
+    pub first_seen_at: Timestamp,
+    pub last_seen_at: Timestamp,
+    /// One of the group's internal messages and remedies.
+    pub example: String,
+    pub remedy: String,
+}
+
+#[async_trait]
+pub trait DeadLetterStore: Send + Sync {
+    async fn dead_letters(&self, filter: &DeadLetterFilter) -> Result<Vec<DeadLetter>, StoreError>;
+    async fn dead_letter(&self, id: DeadLetterId) -> Result<Option<DeadLetter>, StoreError>;
+    /// Open ones, by fingerprint, largest group first.
+    async fn dead_letter_groups(&self, filter: &DeadLetterFilter) -> Result<Vec<DeadLetterGroup>, StoreError>;
+    /// Closes open ones with a reason and writes the act; gives how many. Those already closed stay as they are.
+    async fn discard(&self, ids: &[DeadLetterId], by: &str, action: &AdminAction) -> Result<u64, StoreError>;
+}

@@ -1,0 +1,46 @@
+//! The only place with SQL: ports by aggregate, and two engines that keep them alike (P21).
+//!
+//! Owns every statement and every transaction; a transaction never leaves this folder, so what must commit
+//! together is one method. Refuses to decide anything about a record: the page's decision comes in as a pure
+//! function over what is known.
+//!
+//! The statements are written once, under `sql/`, and compiled twice: `mysql/mod.rs` and `sqlite/mod.rs` each name
+//! their `Db` and their dialect (macros for what is spelt differently) and include the same files by `#[path]`.
+
+pub mod catalogue;
+pub mod dead_letters;
+pub mod error;
+pub mod lease;
+pub mod mysql;
+pub mod page;
+pub mod runs;
+pub mod schema;
+pub mod sqlite;
+
+use std::sync::Arc;
+
+pub use error::StoreError;
+
+/// Everything the daemon asks of a database.
+pub trait Store:
+    catalogue::CatalogueStore
+    + lease::LeaseStore
+    + page::PageStore
+    + runs::RunStore
+    + dead_letters::DeadLetterStore
+    + schema::SchemaStore
+{
+}
+
+impl<T> Store for T where
+    T: catalogue::CatalogueStore
+        + lease::LeaseStore
+        + page::PageStore
+        + runs::RunStore
+        + dead_letters::DeadLetterStore
+        + schema::SchemaStore
+{
+}
+
+/// A store as it is passed around.
+pub type SharedStore = Arc<dyn Store>;
