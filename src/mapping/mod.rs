@@ -23,7 +23,9 @@ pub struct FieldMap {
 pub enum Mapped {
     Record(MappedRow),
     /// Left out by a rule of the map.
-    Ignored { reason: String },
+    Ignored {
+        reason: String,
+    },
     /// At least one field could not be mapped.
     Failed(Vec<FieldError>),
 }

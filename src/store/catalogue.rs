@@ -162,7 +162,11 @@ pub trait CatalogueStore: Send + Sync {
 
     /// Sets a connection's status with its reason and writes the act; `false` when there is no such connection.
     async fn set_connection_status(
-        &self, key: &str, status: ConnectionStatus, reason: Option<&str>, action: &AdminAction,
+        &self,
+        key: &str,
+        status: ConnectionStatus,
+        reason: Option<&str>,
+        action: &AdminAction,
     ) -> Result<bool, StoreError>;
 
     /// As above, and stamps `activated_at` with the database's clock.

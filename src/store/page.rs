@@ -150,18 +150,39 @@ pub trait PageStore: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError::Fenced`], [`StoreError::CursorBack`], [`StoreError::Unavailable`], [`StoreError::NoSpace`].
-    async fn commit_page(&self, scope: Arc<PageScope>, head: Arc<PageHead>, decide: Decide) -> Result<PageReceipt, StoreError>;
+    async fn commit_page(
+        &self,
+        scope: Arc<PageScope>,
+        head: Arc<PageHead>,
+        decide: Decide,
+    ) -> Result<PageReceipt, StoreError>;
 
     /// Reads what is known of some records without locking, for `preview`.
-    async fn known(&self, connection: ConnectionId, object_type: &str, external_ids: &[String]) -> Result<KnownRecords, StoreError>;
+    async fn known(
+        &self,
+        connection: ConnectionId,
+        object_type: &str,
+        external_ids: &[String],
+    ) -> Result<KnownRecords, StoreError>;
 
     /// The latest raw event of each object of a stream, by object link, after the link with id `after`; at most `limit`.
     /// The number is the link's id, for the next call. For `normalize --replay`.
-    async fn raw_of_links(&self, connection: ConnectionId, stream: &str, after: i64, limit: u32) -> Result<Vec<(i64, RawEvent)>, StoreError>;
+    async fn raw_of_links(
+        &self,
+        connection: ConnectionId,
+        stream: &str,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<(i64, RawEvent)>, StoreError>;
 
     /// Raw events of open dead letters of a stream, after the dead letter with id `after`; at most `limit`; only of `ids` when
     /// that is not empty. Dead letters without a raw event (a page) are not among them.
     async fn raw_of_dead_letters(
-        &self, connection: ConnectionId, stream: &str, ids: &[i64], after: i64, limit: u32,
+        &self,
+        connection: ConnectionId,
+        stream: &str,
+        ids: &[i64],
+        after: i64,
+        limit: u32,
     ) -> Result<Vec<(i64, RawEvent)>, StoreError>;
 }
