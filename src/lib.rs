@@ -3,5 +3,8 @@
 
 pub mod connector;
 pub mod domain;
+pub mod lifecycle;
 pub mod mapping;
+pub mod pipeline;
 pub mod store;
+pub mod system_clock;

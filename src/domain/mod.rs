@@ -11,3 +11,4 @@ pub mod ids;
 pub mod record;
 pub mod schedule;
 pub mod status;
+pub mod wording;

@@ -1,0 +1,102 @@
+//! Preview: shows what a pull would write, and writes nothing.
+//!
+//! Owns the dry walk over pull, stage and map. Refuses any store call that writes.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::stage::{self, Content, RepeatWindow};
+use crate::{
+    connector::{Connector, ConnectorError, PullRequest, TrafficMeter},
+    domain::{clock::Clock, record::Cell, status::SyncMode},
+    mapping::{FieldMap, Mapped},
+};
+
+/// Pages asked for at most: a stream of empty pages must end too.
+const MAX_PAGES: usize = 20;
+
+/// One record as it would be written.
+#[derive(Debug, Serialize, PartialEq)]
+pub struct Previewed {
+    pub external_id: String,
+    /// `record`, `ignored` or `failed`.
+    pub outcome: &'static str,
+    /// The mapped columns, or the reason, or what could not be mapped.
+    pub detail: Value,
+}
+
+/// Reads up to `count` records of a stream and maps them.
+///
+/// # Errors
+/// Those of the connector.
+pub async fn preview(
+    connector: &dyn Connector,
+    map: Option<&FieldMap>,
+    clock: &Arc<dyn Clock>,
+    stream: &str,
+    count: usize,
+) -> Result<Vec<Previewed>, ConnectorError> {
+    let mut request = PullRequest {
+        stream: stream.to_owned(),
+        mode: SyncMode::FullRefresh,
+        cursor: None,
+        position: None,
+        started_at: clock.now(),
+        limit: Some(count),
+        traffic: Arc::new(TrafficMeter::default()),
+    };
+    let mut shown = Vec::new();
+    for _ in 0..MAX_PAGES {
+        let page = connector.pull(&request).await?;
+        for item in stage::stage(page.items, &mut RepeatWindow::default()) {
+            if shown.len() == count {
+                return Ok(shown);
+            }
+            shown.push(one(item, map, stream));
+        }
+        match page.next {
+            Some(next) if shown.len() < count => request.position = Some(next),
+            _ => break,
+        }
+    }
+    Ok(shown)
+}
+
+fn one(item: stage::Staged, map: Option<&FieldMap>, stream: &str) -> Previewed {
+    let external_id = item.external_id;
+    let (outcome, detail) = match item.content {
+        Content::Broken { reason, .. } => ("failed", json!(reason)),
+        Content::NoId(_) => ("failed", json!("the record has no primary key")),
+        Content::Record(payload) => match map {
+            None => ("ignored", json!(format!("no field map for stream '{stream}'"))),
+            Some(map) => match map.apply(&payload) {
+                Mapped::Ignored { reason } => ("ignored", json!(reason)),
+                Mapped::Failed(errors) => (
+                    "failed",
+                    json!(errors.iter().map(|e| format!("{}: {}", e.field, e.message)).collect::<Vec<_>>().join("; ")),
+                ),
+                Mapped::Record(row) => {
+                    let mut columns = Map::new();
+                    for (column, cell) in row.table.columns.iter().zip(&row.cells) {
+                        columns.insert(column.name.to_owned(), shown_cell(cell));
+                    }
+                    ("record", Value::Object(columns))
+                }
+            },
+        },
+    };
+    Previewed { external_id, outcome, detail }
+}
+
+fn shown_cell(cell: &Cell) -> Value {
+    match cell {
+        Cell::Null => Value::Null,
+        Cell::Text(text) | Cell::Json(text) => json!(text),
+        Cell::Integer(number) => json!(number),
+        Cell::Decimal(number) => json!(number.to_string()),
+        Cell::Bool(truth) => json!(truth),
+        Cell::Time(at) => json!(at.to_iso()),
+    }
+}

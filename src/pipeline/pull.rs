@@ -1,0 +1,300 @@
+//! Pull: asks for the next page while the last one is being written, until the end or a reason to stop.
+//!
+//! Owns the loop and its bounds: one page in flight behind the one being written. Refuses to decide what the ending means;
+//! that is `scheduler::policy`'s.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+use tokio::task::JoinHandle;
+
+use super::{
+    Ending, Limits, OnProgress, Outcome, Progress, Stop, normalise,
+    stage::{self, RepeatWindow, Staged},
+};
+use crate::{
+    connector::{Connector, ConnectorError, ErrorKind, Page, PullRequest, TrafficMeter},
+    domain::{
+        clock::{Clock, Timestamp},
+        counts::{Counts, Traffic},
+        cursor::Position,
+        status::SyncMode,
+    },
+    mapping::FieldMap,
+    store::{
+        SharedStore, StoreError,
+        page::{PageHead, PageReceipt, PageScope},
+    },
+};
+
+/// The same non-empty page this often in a row means that the provider does not page on.
+const SAME_PAGE_LIMIT: u32 = 3;
+/// An unfinished listing older than this is begun anew: its tokens and its snapshot are stale.
+const RESUME_WITHIN: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
+
+/// Everything a pull needs.
+pub struct Pull {
+    pub store: SharedStore,
+    pub connector: Arc<dyn Connector>,
+    pub clock: Arc<dyn Clock>,
+    pub map: Option<Arc<FieldMap>>,
+    pub scope: PageScope,
+    pub mode: SyncMode,
+    pub cursor: Option<serde_json::Value>,
+    /// Where an earlier run stopped.
+    pub resume: Option<Position>,
+    pub had_dead_letters: bool,
+    pub limits: Limits,
+    /// Read so many records at most and move no cursor.
+    pub test_batch: Option<usize>,
+    /// The cursor is read past and not moved back: everything again.
+    pub full: bool,
+    pub stop: Stop,
+    pub on_progress: OnProgress,
+}
+
+/// What is kept of an unfinished listing: enough to go on as if nothing had happened.
+#[derive(Serialize, Deserialize)]
+struct Resume {
+    started_at: Timestamp,
+    mode: SyncMode,
+    full: bool,
+    cursor: Option<serde_json::Value>,
+    position: Position,
+}
+
+/// The page that is being written while the next one is asked for.
+type InFlight = JoinHandle<Result<PageReceipt, StoreError>>;
+
+/// What the loop carries from page to page.
+struct State {
+    counts: Counts,
+    pages: u64,
+    window: Option<(Timestamp, Timestamp)>,
+    unmapped: BTreeMap<String, u64>,
+    provider_total: Option<i64>,
+    repeats: RepeatWindow,
+    last_hash: String,
+    same_page: u32,
+}
+
+impl Pull {
+    /// Runs to an ending. Whatever is committed when it returns stays; nothing is half written.
+    pub async fn run(self) -> Outcome {
+        let meter = Arc::new(TrafficMeter::default());
+        let mut state = State {
+            counts: Counts::default(),
+            pages: 0,
+            window: None,
+            unmapped: BTreeMap::new(),
+            provider_total: None,
+            repeats: RepeatWindow::default(),
+            last_hash: String::new(),
+            same_page: 0,
+        };
+        let resume = self.usable_resume();
+        let resumed = resume.is_some();
+        let mut ending = self.pages(&meter, resume, &mut state).await;
+        let stale = matches!(&ending, Ending::Connector(e) if e.kind == ErrorKind::PositionExpired);
+        if stale && resumed && state.pages == 0 {
+            // The provider no longer knows the place where an earlier run stopped: begin the listing again.
+            tracing::info!("the provider no longer accepts the saved position; reading from the cursor again");
+            ending = self.pages(&meter, None, &mut state).await;
+        }
+        Outcome {
+            ending,
+            pages: state.pages,
+            counts: state.counts,
+            traffic: meter.take(),
+            window: state.window,
+            unmapped: state.unmapped,
+            resumed,
+            provider_total: state.provider_total,
+        }
+    }
+
+    fn usable_resume(&self) -> Option<Resume> {
+        let resume: Resume = serde_json::from_value(self.resume.as_ref()?.0.clone()).ok()?;
+        let fresh = self.clock.now().since(resume.started_at) <= RESUME_WITHIN;
+        let same_question = resume.mode == self.mode && resume.full == self.full;
+        (fresh && same_question && self.test_batch.is_none()).then_some(resume)
+    }
+
+    async fn pages(&self, meter: &Arc<TrafficMeter>, resume: Option<Resume>, state: &mut State) -> Ending {
+        let began = self.clock.monotonic();
+        let mut request = PullRequest {
+            stream: self.scope.stream.clone(),
+            mode: self.mode,
+            cursor: if self.full || self.mode == SyncMode::FullRefresh { None } else { self.cursor.clone() },
+            position: None,
+            started_at: self.clock.now(),
+            limit: self.test_batch,
+            traffic: Arc::clone(meter),
+        };
+        if let Some(resume) = resume {
+            request.started_at = resume.started_at;
+            request.cursor = resume.cursor;
+            request.position = Some(resume.position);
+        }
+        let mut in_flight: Option<InFlight> = None;
+        loop {
+            let page_began = self.clock.now();
+            let pulled = tokio::select! {
+                biased;
+                reason = self.stop.wait() => Err(Ending::Stopped(reason)),
+                pulled = self.connector.pull(&request) => pulled.map_err(Ending::Connector),
+            };
+            // The page before is settled first, whatever came of this one: what is committed is counted.
+            if let Some(ending) = self.settle(in_flight.take(), state).await {
+                return ending;
+            }
+            let mut page = match pulled {
+                Ok(page) => page,
+                Err(ending) => return ending,
+            };
+            let over_limit = self.cut_to_test_batch(&mut page, state);
+            let next = page.next.clone();
+            let staged = match self.stage(&mut page, state) {
+                Ok(staged) => staged,
+                Err(ending) => return ending,
+            };
+            let last = next.is_none() || over_limit;
+            in_flight = Some(self.commit(page, staged, page_began, &request, meter.take(), state));
+            if last {
+                return self.settle(in_flight, state).await.unwrap_or(Ending::Complete);
+            }
+            request.position = next;
+            let over_budget = state.pages + 1 >= self.limits.max_pages
+                || self.clock.monotonic().saturating_sub(began) >= self.limits.max_duration;
+            if over_budget {
+                return self.settle(in_flight, state).await.unwrap_or(Ending::RunBudget);
+            }
+        }
+    }
+
+    /// Waits for the page in flight. `Some`: the run ends here.
+    async fn settle(&self, in_flight: Option<InFlight>, state: &mut State) -> Option<Ending> {
+        let receipt = match in_flight?.await {
+            Ok(Ok(receipt)) => receipt,
+            Ok(Err(error)) => return Some(Ending::Store(error)),
+            Err(panic) => {
+                return Some(Ending::Store(StoreError::Database {
+                    during: "the task that commits a page ended abnormally",
+                    source: Box::new(panic),
+                }));
+            }
+        };
+        state.counts.add(&receipt.counts);
+        state.pages += 1;
+        (self.on_progress)(Progress { pages: state.pages, counts: state.counts });
+        if self.limits.error_budget.is_spent(&state.counts) {
+            return Some(Ending::ErrorBudget);
+        }
+        None
+    }
+
+    /// Cuts the page to what is left of a test batch; whether that is now full.
+    fn cut_to_test_batch(&self, page: &mut Page, state: &State) -> bool {
+        let Some(limit) = self.test_batch else {
+            return false;
+        };
+        let seen = usize::try_from(state.counts.seen).unwrap_or(usize::MAX);
+        let left = limit.saturating_sub(seen);
+        page.items.truncate(left);
+        page.items.len() >= left
+    }
+
+    fn stage(&self, page: &mut Page, state: &mut State) -> Result<Vec<Staged>, Ending> {
+        let staged = stage::stage(std::mem::take(&mut page.items), &mut state.repeats);
+        if let Some(map) = &self.map {
+            stage::count_unmapped(map, &staged, &mut state.unmapped);
+        }
+        if let Some((start, end)) = page.window {
+            state.window = Some(match state.window {
+                None => (start, end),
+                Some((first, last)) => (first.min(start), last.max(end)),
+            });
+        }
+        state.provider_total = page.provider_total.or(state.provider_total);
+        let hash = stage::page_hash(&staged);
+        if page.next.is_some() && !staged.is_empty() && hash == state.last_hash {
+            state.same_page += 1;
+            if state.same_page >= SAME_PAGE_LIMIT {
+                return Err(Ending::Connector(ConnectorError::new(
+                    ErrorKind::Stuck,
+                    format!(
+                        "stream '{}': the provider gave the same page {} times in a row",
+                        self.scope.stream,
+                        state.same_page + 1
+                    ),
+                )));
+            }
+        } else {
+            state.same_page = 0;
+        }
+        state.last_hash = hash;
+        Ok(staged)
+    }
+
+    fn commit(
+        &self,
+        page: Page,
+        staged: Vec<Staged>,
+        started_at: Timestamp,
+        request: &PullRequest,
+        traffic: Traffic,
+        state: &State,
+    ) -> InFlight {
+        let moves = self.test_batch.is_none();
+        // A full reading sees old records too: it may give a first cursor, but never one that competes with what stands.
+        let keeps_cursor = moves && self.mode == SyncMode::Incremental && !(self.full && self.cursor.is_some());
+        let resume = match (&page.next, page.resumable) {
+            _ if !moves => None,
+            (Some(next), true) => Some(self.resume_at(request, next)),
+            // A listing that cannot be resumed keeps an older position no longer, and neither does one that is done.
+            _ => Some(None),
+        };
+        let mut look_up: Vec<String> = Vec::with_capacity(staged.len());
+        look_up.extend(
+            staged.iter().filter(|s| matches!(s.content, stage::Content::Record(_))).map(|s| s.external_id.clone()),
+        );
+        look_up.sort_unstable();
+        look_up.dedup();
+        let head = Arc::new(PageHead {
+            page_no: i64::try_from(state.pages + 1).unwrap_or(i64::MAX),
+            page_hash: state.last_hash.clone(),
+            started_at,
+            cursor: page.cursor.filter(|_| keeps_cursor),
+            resume,
+            traffic,
+            window: page.window,
+            story: page.story,
+            lease_ttl: self.limits.lease_ttl,
+            look_up,
+            close_superseded: self.had_dead_letters || state.counts.failed > 0,
+        });
+        let context = normalise::Context {
+            run: self.scope.run,
+            stream: self.scope.stream.clone(),
+            is_test: self.scope.is_test,
+            map: self.map.clone(),
+            budget: self.limits.error_budget,
+            before: state.counts,
+        };
+        let decide = Arc::new(move |known: &_| normalise::decide(&context, &staged, known));
+        let (store, scope) = (Arc::clone(&self.store), Arc::new(self.scope.clone()));
+        let span = tracing::Span::current();
+        tokio::spawn(tracing::Instrument::instrument(async move { store.commit_page(scope, head, decide).await }, span))
+    }
+
+    fn resume_at(&self, request: &PullRequest, next: &Position) -> Option<Position> {
+        let resume = Resume {
+            started_at: request.started_at,
+            mode: self.mode,
+            full: self.full,
+            cursor: request.cursor.clone(),
+            position: next.clone(),
+        };
+        serde_json::to_value(resume).ok().map(Position)
+    }
+}
