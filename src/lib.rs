@@ -4,4 +4,6 @@
 pub mod connector;
 pub mod domain;
 pub mod mapping;
+pub mod settings;
 pub mod store;
+pub mod telemetry;
