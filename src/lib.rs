@@ -6,5 +6,7 @@ pub mod domain;
 pub mod lifecycle;
 pub mod mapping;
 pub mod pipeline;
+pub mod settings;
 pub mod store;
 pub mod system_clock;
+pub mod telemetry;
