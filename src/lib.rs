@@ -4,4 +4,5 @@
 pub mod connector;
 pub mod domain;
 pub mod mapping;
+pub mod simulator;
 pub mod store;
