@@ -173,7 +173,7 @@ fn record(page: &mut String, number: u64, millionths: u64) -> std::fmt::Result {
         10_000 + s % 89_999,
         word(&SOURCE, 18),
     )?;
-    if s % 5 == 0 {
+    if s.is_multiple_of(5) {
         page.push_str("null");
     } else {
         page.push('"');
@@ -183,7 +183,7 @@ fn record(page: &mut String, number: u64, millionths: u64) -> std::fmt::Result {
     write!(
         page,
         ",\"email_opt_out\":{},\"notes\":\"Met at {city}; wants a \\\"quote\\\" for {} seats.\"}}}}",
-        s % 10 == 0,
+        s.is_multiple_of(10),
         1 + r % 998,
     )
 }

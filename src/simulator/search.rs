@@ -83,9 +83,18 @@ enum Comparable {
     Text(String),
 }
 
+/// A filter that was understood.
+struct Condition {
+    property: String,
+    operator: Operator,
+    value: Comparable,
+    /// The upper end of `BETWEEN`.
+    high: Option<Comparable>,
+}
+
 /// A search that was understood.
 pub(super) struct Search {
-    groups: Vec<Vec<(String, Operator, Comparable, Option<Comparable>)>>,
+    groups: Vec<Vec<Condition>>,
     sort: (String, Direction),
     pub(super) limit: usize,
     pub(super) offset: usize,
@@ -133,23 +142,24 @@ impl Search {
     }
 
     fn matches(&self, seed: u64, id: u64, entry: &Entry) -> bool {
-        let holds = |(name, operator, value, high): &(String, Operator, Comparable, Option<Comparable>)| {
-            let Some(order) = property(self.kind, seed, id, entry, name) else { return false };
-            match operator {
-                Operator::Gte => order >= *value,
-                Operator::Gt => order > *value,
-                Operator::Lt => order < *value,
-                Operator::Lte => order <= *value,
-                Operator::Eq => order == *value,
-                Operator::Neq => order != *value,
-                Operator::Between => order >= *value && high.as_ref().is_some_and(|high| order <= *high),
+        let holds = |condition: &Condition| {
+            let value = &condition.value;
+            let Some(found) = property(self.kind, seed, id, entry, &condition.property) else { return false };
+            match condition.operator {
+                Operator::Gte => found >= *value,
+                Operator::Gt => found > *value,
+                Operator::Lt => found < *value,
+                Operator::Lte => found <= *value,
+                Operator::Eq => found == *value,
+                Operator::Neq => found != *value,
+                Operator::Between => found >= *value && condition.high.as_ref().is_some_and(|high| found <= *high),
             }
         };
         self.groups.is_empty() || self.groups.iter().any(|filters| filters.iter().all(holds))
     }
 }
 
-fn understood(kind: ObjectKind, filter: &Filter) -> Result<(String, Operator, Comparable, Option<Comparable>), String> {
+fn understood(kind: ObjectKind, filter: &Filter) -> Result<Condition, String> {
     let name = &filter.property_name;
     let read = |value: &Option<Value>| value.as_ref().and_then(|value| comparable(kind, name, &plain(value)));
     let value = read(&filter.value).ok_or_else(|| format!("The filter on {name} has no usable value"))?;
@@ -157,7 +167,7 @@ fn understood(kind: ObjectKind, filter: &Filter) -> Result<(String, Operator, Co
     if filter.operator == Operator::Between && high.is_none() {
         return Err(format!("The filter on {name} needs a highValue"));
     }
-    Ok((name.clone(), filter.operator, value, high))
+    Ok(Condition { property: name.clone(), operator: filter.operator, value, high })
 }
 
 /// A property of a record, for comparing. Times come from the entry itself, so that a record whose text is spoilt is still found.
