@@ -1,12 +1,14 @@
 //! Tidegate: pulls records from providers, stages them raw, normalises them, checks them, and only then lets a
 //! number reach a client. See `docs/architecture.md` for the way of a record and its invariants.
 
+pub mod cli;
 pub mod connector;
 pub mod domain;
 pub mod lifecycle;
 pub mod mapping;
 pub mod pipeline;
 pub mod settings;
+pub mod simulator;
 pub mod store;
 pub mod system_clock;
 pub mod telemetry;

@@ -1,0 +1,3 @@
+//! The command line: one file per command family, and printing.
+
+pub mod print;

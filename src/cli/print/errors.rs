@@ -1,0 +1,136 @@
+//! Dead letters: the list, the groups, one of them.
+
+use super::{
+    View,
+    table::{Grid, facts, number, text},
+    words::{NONE, age, cut, maybe_time, or_none, time_and_age},
+};
+use crate::store::dead_letters::{DeadLetter, DeadLetterGroup};
+
+/// Enough of a fingerprint to name a group.
+const FINGERPRINT_CHARS: usize = 16;
+
+/// `tidegate errors list`
+pub fn dead_letter_list(view: &View, letters: &[DeadLetter]) -> String {
+    let columns = [
+        number("id"),
+        text("connection"),
+        text("stream"),
+        text("external id"),
+        text("stage"),
+        text("error"),
+        number("attempts"),
+        text("last seen"),
+        text("status"),
+        text("what"),
+    ];
+    let mut grid = Grid::new(view, &columns);
+    for letter in letters {
+        grid.row([
+            letter.id.to_string(),
+            letter.connection_key.clone(),
+            letter.stream.clone(),
+            id_of(letter),
+            letter.stage.to_string(),
+            letter.error_code.clone(),
+            letter.attempts.to_string(),
+            age(letter.last_seen_at, view.now),
+            letter.status.to_string(),
+            cut(&letter.message_internal, 100),
+        ]);
+    }
+    grid.or("no dead letters")
+}
+
+/// `tidegate errors list --group`
+pub fn dead_letter_groups(view: &View, groups: &[DeadLetterGroup]) -> String {
+    let columns = [
+        number("count"),
+        text("error"),
+        text("connection"),
+        text("stream"),
+        text("first seen"),
+        text("last seen"),
+        text("example"),
+        text("remedy"),
+        text("fingerprint"),
+    ];
+    let mut grid = Grid::new(view, &columns);
+    for group in groups {
+        grid.row([
+            group.count.to_string(),
+            group.error_code.clone(),
+            group.connection_key.clone(),
+            group.stream.clone(),
+            age(group.first_seen_at, view.now),
+            age(group.last_seen_at, view.now),
+            cut(&group.example, 100),
+            cut(&group.remedy, 100),
+            group.fingerprint.chars().take(FINGERPRINT_CHARS).collect(),
+        ]);
+    }
+    grid.or("no open dead letters")
+}
+
+/// `tidegate errors show`. The payload is not shown: it stands in `integration_raw_events`, under its own rights.
+pub fn dead_letter_show(view: &View, letter: &DeadLetter) -> String {
+    let resolved = letter
+        .resolved_at
+        .map(|at| format!("{} by {}", time_and_age(at, view.now), or_none(letter.resolved_by.as_deref())));
+    let mut out = format!("dead letter {}  {}\n\n", letter.id, letter.status);
+    out.push_str(&facts(
+        view,
+        [
+            ("where", Some(format!("{} {} ({})", letter.connection_key, letter.stream, letter.client_key))),
+            ("external id", Some(id_of(letter))),
+            ("came by", Some(format!("{}, run {}, job {}", letter.origin, letter.run_id, letter.job_id))),
+            ("raw event", Some(letter.raw_event_id.map_or_else(|| NONE.to_owned(), |id| id.to_string()))),
+            ("failed at", Some(letter.stage.to_string())),
+            ("error", Some(letter.error_code.clone())),
+            ("what", Some(letter.message_internal.clone())),
+            ("client reads", Some(letter.message_client_safe.clone())),
+            ("remedy", Some(letter.remedy.clone())),
+            ("attempts", Some(letter.attempts.to_string())),
+            ("first seen", Some(time_and_age(letter.first_seen_at, view.now))),
+            ("last seen", Some(time_and_age(letter.last_seen_at, view.now))),
+            ("next retry", Some(maybe_time(letter.next_retry_at, view.now))),
+            ("resolved", resolved),
+            ("fingerprint", Some(letter.fingerprint.clone())),
+            ("payload hash", Some(letter.payload_hash.clone())),
+        ],
+    ));
+    out
+}
+
+fn id_of(letter: &DeadLetter) -> String {
+    or_none(Some(&letter.external_id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::print::samples;
+
+    #[test]
+    fn dead_letters_are_told_one_by_one_and_in_groups() {
+        let mut page = samples::dead_letter();
+        page.external_id = String::new();
+        page.message_internal = "page 3 is not JSON\u{1b}[2J".to_owned();
+        let group = DeadLetterGroup {
+            fingerprint: "0123456789abcdef0123456789abcdef".to_owned(),
+            error_code: "unknown_enum".to_owned(),
+            stream: "contacts".to_owned(),
+            connection_key: "acme-hubspot".to_owned(),
+            count: 17,
+            first_seen_at: page.first_seen_at,
+            last_seen_at: page.last_seen_at,
+            example: page.message_internal.clone(),
+            remedy: page.remedy.clone(),
+        };
+        let view = samples::view();
+        let list = dead_letter_list(&view, &[samples::dead_letter(), page]);
+        let text = [list, dead_letter_groups(&view, &[group]), dead_letter_show(&view, &samples::dead_letter())];
+        assert!(!text.concat().contains('\u{1b}'));
+        insta::assert_snapshot!(text.join("\n"));
+    }
+}
