@@ -1,1 +1,12 @@
+//! The integration tests: one binary, tests by promise.
 
+#[macro_use]
+mod support;
+
+mod store_contract;
+mod store_ground;
+mod store_isolation;
+mod store_migrations;
+mod store_model;
+mod store_outage;
+mod store_page;
