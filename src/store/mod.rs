@@ -11,7 +11,9 @@ pub mod catalogue;
 pub mod dead_letters;
 pub mod error;
 pub mod lease;
+mod migrations;
 pub mod mysql;
+pub mod open;
 pub mod page;
 pub mod runs;
 pub mod schema;
@@ -20,6 +22,7 @@ pub mod sqlite;
 use std::sync::Arc;
 
 pub use error::StoreError;
+pub use open::{OpenOptions, open};
 
 /// Everything the daemon asks of a database.
 pub trait Store:

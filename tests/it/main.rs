@@ -3,6 +3,22 @@
 //! Each module says `cfg(test)`, so that clippy knows its helpers for what they are: in tests, `unwrap` is allowed.
 
 #[cfg(test)]
+#[macro_use]
+mod support;
+
+#[cfg(test)]
 mod simulator;
 #[cfg(test)]
-mod support;
+mod store_contract;
+#[cfg(test)]
+mod store_ground;
+#[cfg(test)]
+mod store_isolation;
+#[cfg(test)]
+mod store_migrations;
+#[cfg(test)]
+mod store_model;
+#[cfg(test)]
+mod store_outage;
+#[cfg(test)]
+mod store_page;

@@ -1,1 +1,167 @@
-//! The mysql engine.
+//! MySQL and MariaDB: connecting, and the statements of `sql/` compiled for this engine.
+//!
+//! Each session is put into one known state: UTC, strict, READ COMMITTED, short lock waits.
+
+mod dialect;
+
+type Db = sqlx::MySql;
+type Connection = sqlx::MySqlConnection;
+type Row = sqlx::mysql::MySqlRow;
+
+/// The database's clock.
+macro_rules! now {
+    () => {
+        "utc_timestamp(6)"
+    };
+}
+/// The database's clock, later by one bound number of microseconds.
+macro_rules! now_plus_micros {
+    () => {
+        "date_add(utc_timestamp(6), interval ? microsecond)"
+    };
+}
+/// Microseconds from now until a column's instant.
+macro_rules! micros_until {
+    ($column:literal) => {
+        concat!("timestampdiff(microsecond, utc_timestamp(6), ", $column, ")")
+    };
+}
+/// Keeps the rows that were read from being changed by others until the end of the transaction.
+macro_rules! for_update {
+    () => {
+        " for update"
+    };
+}
+/// Whether a text column stands in the bound JSON list.
+macro_rules! listed {
+    ($column:literal) => {
+        concat!("json_contains(?, json_quote(", $column, "))")
+    };
+}
+/// The server's product and version.
+macro_rules! version {
+    () => {
+        "select version()"
+    };
+}
+
+#[path = "../sql/bulk.rs"]
+mod bulk;
+#[path = "../sql/catalogue.rs"]
+mod catalogue;
+#[path = "../sql/cells.rs"]
+mod cells;
+#[path = "../sql/dead_letters.rs"]
+mod dead_letters;
+#[path = "../sql/declare.rs"]
+mod declare;
+#[path = "../sql/fault.rs"]
+mod fault;
+#[path = "../sql/finish.rs"]
+mod finish;
+#[path = "../sql/lease.rs"]
+mod lease;
+#[path = "../sql/page.rs"]
+mod page;
+#[path = "../sql/page_rows.rs"]
+mod page_rows;
+#[path = "../sql/raw.rs"]
+mod raw;
+#[path = "../sql/runs.rs"]
+mod runs;
+#[path = "../sql/schema.rs"]
+mod schema;
+#[path = "../sql/store.rs"]
+mod store;
+
+use std::{str::FromStr, sync::Arc, time::Duration};
+
+use secrecy::ExposeSecret;
+use sqlx::{
+    ConnectOptions, Connection as _, Executor,
+    mysql::{MySqlConnectOptions, MySqlPoolOptions},
+};
+pub use store::Store;
+use tokio_util::task::TaskTracker;
+
+use self::{
+    fault::{store_error, unavailable},
+    store::Inner,
+};
+use super::{OpenOptions, StoreError, error::DriverError, migrations};
+use crate::domain::clock::Clock;
+
+/// Prepared statements kept by each session.
+const STATEMENT_CACHE: usize = 160;
+/// How long the ROLLBACK that proves an idle connection may take.
+const PROOF_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// MariaDB turns IN lists of a thousand into temporary tables; ours are looked up in an index.
+const SESSION: &str = "set session time_zone = '+00:00', session innodb_lock_wait_timeout = 5, session sql_mode = \
+    'STRICT_TRANS_TABLES,STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION' \
+    /*M!100203 , session in_predicate_conversion_threshold = 0 */";
+
+/// The text of one migration for this engine.
+fn migration_text(step: &'static migrations::Step) -> &'static str {
+    step.mysql
+}
+
+/// Connects once to prove the settings, then gives a store that connects as needed.
+pub(super) async fn connect(options: &OpenOptions, clock: Arc<dyn Clock>) -> Result<Store, StoreError> {
+    let url = options.url.expose_secret().replacen("mariadb:", "mysql:", 1);
+    let connect = MySqlConnectOptions::from_str(&url)
+        .map_err(|error| dialect::settings_error(&error))?
+        .charset("utf8mb4")
+        .collation("utf8mb4_bin")
+        .pipes_as_concat(false)
+        .no_engine_substitution(false)
+        .timezone(None)
+        .statement_cache_capacity(STATEMENT_CACHE)
+        .disable_statement_logging();
+    if connect.get_database().is_none() {
+        return Err(StoreError::Settings("database.url names no schema: mysql://user@host/SCHEMA".to_owned()));
+    }
+
+    let during = "connect to the database";
+    let proof = tokio::time::timeout(options.acquire_timeout, async {
+        let mut connection = connect.connect().await?;
+        prepare_session(&mut connection).await?;
+        connection.close().await
+    });
+    match proof.await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => return Err(store_error(during, &error)),
+        Err(_) => return Err(unavailable(DriverError(format!("{during}: no answer")))),
+    }
+
+    let pool = MySqlPoolOptions::new()
+        .max_connections(options.max_connections.max(1))
+        .acquire_timeout(options.acquire_timeout)
+        // The ROLLBACK below is the test, and more: a connection whose BEGIN was cut off by a cancelled caller sits inside
+        // a transaction that nobody will commit. Without it the next statement would be answered OK, and lost.
+        .test_before_acquire(false)
+        .before_acquire(|connection, _| {
+            Box::pin(async move {
+                let proof = tokio::time::timeout(PROOF_TIMEOUT, connection.execute("rollback"));
+                Ok(matches!(proof.await, Ok(Ok(_))))
+            })
+        })
+        .after_connect(|connection, _| Box::pin(prepare_session(connection)))
+        .connect_lazy_with(connect);
+    Ok(Store {
+        inner: Arc::new(Inner {
+            reader: pool.clone(),
+            writer: pool,
+            clock,
+            call_timeout: options.call_timeout,
+            outage_budget: options.outage_budget,
+            tasks: TaskTracker::new(),
+        }),
+    })
+}
+
+async fn prepare_session(connection: &mut Connection) -> Result<(), sqlx::Error> {
+    connection.execute(SESSION).await?;
+    connection.execute("set session transaction isolation level read committed").await?;
+    Ok(())
+}

@@ -1,1 +1,154 @@
-//! The sqlite engine.
+//! SQLite: connecting, and the statements of `sql/` compiled for this engine.
+//!
+//! One connection writes and a few read (WAL), so a report never waits for a page and a page never for a report.
+
+mod dialect;
+
+type Db = sqlx::Sqlite;
+type Connection = sqlx::SqliteConnection;
+type Row = sqlx::sqlite::SqliteRow;
+
+/// The database's clock, in the one text form of an instant.
+macro_rules! now {
+    () => {
+        "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')"
+    };
+}
+/// The database's clock, later by one bound number of microseconds.
+macro_rules! now_plus_micros {
+    () => {
+        "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', printf('%+.6f seconds', ? / 1000000.0))"
+    };
+}
+/// Microseconds from now until a column's instant.
+macro_rules! micros_until {
+    ($column:literal) => {
+        concat!("cast((unixepoch(", $column, ", 'subsec') - unixepoch('now', 'subsec')) * 1000000 as integer)")
+    };
+}
+/// Nothing: a write transaction has the whole file to itself.
+macro_rules! for_update {
+    () => {
+        ""
+    };
+}
+/// Whether a text column stands in the bound JSON list.
+macro_rules! listed {
+    ($column:literal) => {
+        concat!("exists (select 1 from json_each(?) where json_each.value = ", $column, ")")
+    };
+}
+/// The library's version.
+macro_rules! version {
+    () => {
+        "select sqlite_version()"
+    };
+}
+
+#[path = "../sql/bulk.rs"]
+mod bulk;
+#[path = "../sql/catalogue.rs"]
+mod catalogue;
+#[path = "../sql/cells.rs"]
+mod cells;
+#[path = "../sql/dead_letters.rs"]
+mod dead_letters;
+#[path = "../sql/declare.rs"]
+mod declare;
+#[path = "../sql/fault.rs"]
+mod fault;
+#[path = "../sql/finish.rs"]
+mod finish;
+#[path = "../sql/lease.rs"]
+mod lease;
+#[path = "../sql/page.rs"]
+mod page;
+#[path = "../sql/page_rows.rs"]
+mod page_rows;
+#[path = "../sql/raw.rs"]
+mod raw;
+#[path = "../sql/runs.rs"]
+mod runs;
+#[path = "../sql/schema.rs"]
+mod schema;
+#[path = "../sql/store.rs"]
+mod store;
+
+use std::{str::FromStr, sync::Arc, time::Duration};
+
+use secrecy::ExposeSecret;
+use sqlx::{
+    ConnectOptions,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+pub use store::Store;
+use tokio_util::task::TaskTracker;
+
+use self::{fault::store_error, store::Inner};
+use super::{OpenOptions, StoreError, migrations};
+use crate::domain::clock::Clock;
+
+/// Connections that only read.
+const MOST_READERS: u32 = 4;
+/// How long a statement waits for another process's write lock before it counts as busy.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Prepared statements kept by the writer and by each reader.
+const STATEMENT_CACHE: usize = 160;
+const READER_STATEMENT_CACHE: usize = 32;
+/// Page cache of a connection in KiB; negative is SQLite's way to say so.
+const WRITER_CACHE: &str = "-8000";
+const READER_CACHE: &str = "-1000";
+
+/// The text of one migration for this engine.
+fn migration_text(step: &'static migrations::Step) -> &'static str {
+    step.sqlite
+}
+
+/// Opens the file, making it and its folder when they are not there.
+pub(super) async fn connect(options: &OpenOptions, clock: Arc<dyn Clock>) -> Result<Store, StoreError> {
+    let base = SqliteConnectOptions::from_str(options.url.expose_secret())
+        .map_err(|error| dialect::settings_error(&error))?
+        .create_if_missing(true)
+        .foreign_keys(true)
+        .busy_timeout(BUSY_TIMEOUT)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Normal)
+        .disable_statement_logging();
+    let file = base.get_filename().to_owned();
+    if file.as_os_str().is_empty() || options.url.expose_secret().contains(":memory:") {
+        return Err(StoreError::Settings("database.url names no file: sqlite://PATH".to_owned()));
+    }
+    if let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        tokio::fs::create_dir_all(folder).await.map_err(|error| {
+            StoreError::Settings(format!("the folder {} of the database cannot be made: {error}", folder.display()))
+        })?;
+    }
+
+    let writer = SqlitePoolOptions::new()
+        .max_connections(1)
+        .min_connections(0)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .acquire_timeout(options.acquire_timeout)
+        .connect_with(base.clone().statement_cache_capacity(STATEMENT_CACHE).pragma("cache_size", WRITER_CACHE))
+        .await
+        .map_err(|error| store_error("open the database file", &error))?;
+    let reader = SqlitePoolOptions::new()
+        .max_connections(options.max_connections.clamp(1, MOST_READERS))
+        .acquire_timeout(options.acquire_timeout)
+        .connect_lazy_with(
+            base.statement_cache_capacity(READER_STATEMENT_CACHE)
+                .pragma("cache_size", READER_CACHE)
+                .pragma("query_only", "on"),
+        );
+    Ok(Store {
+        inner: Arc::new(Inner {
+            writer,
+            reader,
+            clock,
+            call_timeout: options.call_timeout,
+            outage_budget: options.outage_budget,
+            tasks: TaskTracker::new(),
+        }),
+    })
+}

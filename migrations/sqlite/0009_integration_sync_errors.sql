@@ -1,0 +1,41 @@
+-- Dead letters: what failed, at which stage, with two texts (one for operators, one that a client may see) and a remedy.
+create table if not exists integration_sync_errors (
+    id integer not null primary key autoincrement,
+    run_id integer not null,
+    job_id integer not null,
+    connection_id integer not null,
+    client_id integer not null,
+    origin text not null,
+    stage text not null,
+    stream text not null check (length(stream) <= 190),
+    -- Empty when the item has none.
+    external_id text not null default '' check (length(external_id) <= 190),
+    raw_event_id integer,
+    fingerprint text not null check (length(fingerprint) <= 190),
+    error_code text not null,
+    message_internal text not null,
+    message_client_safe text not null,
+    remedy text not null,
+    payload_hash text not null,
+    attempts integer not null default 1,
+    first_seen_at text not null,
+    last_seen_at text not null,
+    next_retry_at text,
+    status text not null,
+    resolved_at text,
+    resolved_by text check (length(resolved_by) <= 190),
+    -- 1 while somebody has to act, otherwise null, which a unique key does not compare: at most one open row for an item.
+    open_slot integer generated always as (case when status in ('open', 'retry_scheduled') then 1 end) stored,
+    constraint uq_integration_sync_errors_open unique (connection_id, stream, external_id, payload_hash, open_slot),
+    constraint fk_integration_sync_errors_run foreign key (run_id) references integration_sync_runs (id),
+    constraint fk_integration_sync_errors_job foreign key (job_id) references integration_sync_jobs (id),
+    constraint fk_integration_sync_errors_connection foreign key (connection_id, client_id) references integration_connections (id, client_id),
+    constraint ck_integration_sync_errors_origin check (origin in ('pull', 'webhook', 'import')),
+    constraint ck_integration_sync_errors_stage check (stage in ('fetch', 'decode', 'map', 'write', 'check')),
+    constraint ck_integration_sync_errors_status check (status in ('open', 'retry_scheduled', 'resolved', 'discarded', 'exhausted'))
+) strict;
+
+create index if not exists ix_integration_sync_errors_run on integration_sync_errors (run_id);
+create index if not exists ix_integration_sync_errors_job on integration_sync_errors (job_id, status);
+create index if not exists ix_integration_sync_errors_connection on integration_sync_errors (connection_id, client_id);
+create index if not exists ix_integration_sync_errors_status on integration_sync_errors (status, fingerprint);

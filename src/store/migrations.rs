@@ -1,0 +1,47 @@
+//! The numbered steps of the schema, in both dialects.
+//!
+//! Owns the one list of steps; naming a step here without its two files does not compile, so the engines cannot drift
+//! apart. Each file makes one table and can be run again, because MySQL cannot roll back a table: a migration that was
+//! killed half-way goes on where it was.
+
+/// One step: its number, its name, and its text for each engine.
+pub(super) struct Step {
+    pub version: i64,
+    pub name: &'static str,
+    pub mysql: &'static str,
+    pub sqlite: &'static str,
+}
+
+macro_rules! steps {
+    ($($number:literal $name:literal),* $(,)?) => {
+        &[$(Step {
+            version: {
+                const DIGITS: &[u8] = $number.as_bytes();
+                ((DIGITS[0] - b'0') as i64) * 1000
+                    + ((DIGITS[1] - b'0') as i64) * 100
+                    + ((DIGITS[2] - b'0') as i64) * 10
+                    + ((DIGITS[3] - b'0') as i64)
+            },
+            name: $name,
+            mysql: include_str!(concat!("../../migrations/mysql/", $number, "_", $name, ".sql")),
+            sqlite: include_str!(concat!("../../migrations/sqlite/", $number, "_", $name, ".sql")),
+        }),*]
+    };
+}
+
+/// Every step, in order. Forward only: a released file is never edited.
+pub(super) const STEPS: &[Step] = steps! {
+    "0001" "core_clients",
+    "0002" "integration_providers",
+    "0003" "integration_connections",
+    "0004" "integration_sync_jobs",
+    "0005" "integration_sync_runs",
+    "0006" "integration_sync_pages",
+    "0007" "integration_raw_events",
+    "0008" "integration_object_links",
+    "0009" "integration_sync_errors",
+    "0010" "integration_field_mappings",
+    "0011" "event_admin_actions",
+    "0012" "crm_leads",
+    "0013" "crm_lead_events",
+};

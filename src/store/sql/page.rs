@@ -1,0 +1,304 @@
+//! The one transaction that a page is (P1).
+//!
+//! Order: the lease with the cursor (a stale holder stops here), what is known, the decision, rows (`page_rows`), the ledger,
+//! the run's counts. An unchanged page is two UPDATEs, one SELECT and one INSERT.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use async_trait::async_trait;
+
+use super::{
+    Connection as Session, Db,
+    cells::{Cells, json_text, micros},
+    dialect::At,
+    fault::Fault,
+    page_rows, raw,
+    store::{Attempt, Outcome, Patience, Store},
+};
+use crate::{
+    domain::{
+        counts::Counts,
+        cursor::{Cursor, Position},
+        ids::ConnectionId,
+    },
+    store::{
+        StoreError,
+        page::{Decide, KnownRecords, PageHead, PageReceipt, PageScope, PageStore, PageWrites, RawEvent},
+    },
+};
+
+/// Proves the lease, makes it last, and moves cursor and resume position when there is something to move.
+const HOLD: &str = concat!(
+    "update integration_sync_jobs
+     set lease_until = ",
+    now_plus_micros!(),
+    ", cursor_state = coalesce(?, cursor_state), cursor_order = coalesce(?, cursor_order),
+         resume_position = case when ? = 1 then ? else resume_position end
+     where id = ? and fence = ? and term_id = ? and lease_until > ",
+    now!(),
+    "
+       -- P2: an order that is known never falls.
+       and (? is null or cursor_order is null or cursor_order <= ?)"
+);
+const STILL_OURS: &str = concat!(
+    "select id from integration_sync_jobs where id = ? and fence = ? and term_id = ? and lease_until > ",
+    now!()
+);
+const INSERT_PAGE: &str = concat!(
+    "insert into integration_sync_pages
+         (run_id, page_no, page_hash, requests, retries, rate_limited_ms, bytes_in, records_seen, records_created,
+          records_updated, records_unchanged, records_duplicate, records_ignored, records_failed, cursor_after, story,
+          started_at, committed_at)
+     values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ",
+    now!(),
+    ")"
+);
+const PAGE: &str = "select page_no as id, page_hash, cursor_after, records_seen, records_created, records_updated,
+    records_unchanged, records_duplicate, records_ignored, records_failed
+    from integration_sync_pages where run_id = ? and page_no = ?";
+const COUNT_PAGE: &str = "update integration_sync_runs
+    set pages = pages + 1, requests = requests + ?, retries = retries + ?, rate_limited_ms = rate_limited_ms + ?,
+        bytes_in = bytes_in + ?, records_seen = records_seen + ?, records_created = records_created + ?,
+        records_updated = records_updated + ?, records_unchanged = records_unchanged + ?,
+        records_duplicate = records_duplicate + ?, records_ignored = records_ignored + ?,
+        records_failed = records_failed + ?,
+        window_start = case when ? is null or window_start < ? then window_start else ? end,
+        window_end = case when ? is null or window_end > ? then window_end else ? end
+    where id = ? and job_id = ? and fence = ? and status = 'running'";
+
+#[async_trait]
+impl PageStore for Store {
+    async fn commit_page(
+        &self,
+        scope: Arc<PageScope>,
+        head: Arc<PageHead>,
+        decide: Decide,
+    ) -> Result<PageReceipt, StoreError> {
+        // Learned from the decision when it wants the cursor kept; the transaction then begins anew without it.
+        let keep = Arc::new(AtomicBool::new(false));
+        self.write("commit a page", Patience::Outage, move |session, attempt| {
+            let page = Page {
+                scope: Arc::clone(&scope),
+                head: Arc::clone(&head),
+                decide: Arc::clone(&decide),
+                keep: Arc::clone(&keep),
+            };
+            Box::pin(async move { page.commit(session, attempt).await })
+        })
+        .await
+    }
+
+    async fn known(
+        &self,
+        connection: ConnectionId,
+        object_type: &str,
+        external_ids: &[String],
+    ) -> Result<KnownRecords, StoreError> {
+        self.read("look up known records", async {
+            let mut session = self.inner.reader.acquire().await?;
+            page_rows::known(&mut session, connection.0, object_type, external_ids, "").await
+        })
+        .await
+    }
+
+    async fn raw_of_links(
+        &self,
+        connection: ConnectionId,
+        stream: &str,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<(i64, RawEvent)>, StoreError> {
+        self.read("read raw events", raw::of_links(&self.inner.reader, connection, stream, after, limit)).await
+    }
+
+    async fn raw_of_dead_letters(
+        &self,
+        connection: ConnectionId,
+        stream: &str,
+        ids: &[i64],
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<(i64, RawEvent)>, StoreError> {
+        let work = raw::of_dead_letters(&self.inner.reader, connection, stream, ids, after, limit);
+        self.read("read raw events of dead letters", work).await
+    }
+}
+
+/// One try at a page.
+struct Page {
+    scope: Arc<PageScope>,
+    head: Arc<PageHead>,
+    decide: Decide,
+    keep: Arc<AtomicBool>,
+}
+
+impl Page {
+    async fn commit(&self, session: &mut Session, attempt: Attempt) -> Result<Outcome<PageReceipt>, Fault> {
+        let kept = self.keep.load(Ordering::Relaxed);
+        let held = self.hold(session, kept).await?;
+        // Holding the job's row, an earlier try of ours is either in the ledger by now, or will never be.
+        if attempt.unsure
+            && let Some(receipt) = self.settled(session).await?
+        {
+            return Ok(Outcome::RollBack(receipt));
+        }
+        if !held {
+            return Err(self.refusal(session).await?);
+        }
+
+        let scope = &*self.scope;
+        let known = page_rows::known(
+            session,
+            scope.connection_id.0,
+            &scope.object_type,
+            &self.head.look_up,
+            for_update!(),
+        )
+        .await?;
+        let writes = (self.decide)(&known);
+        if !writes.counts.add_up() {
+            return Err(Fault::Refused(StoreError::Constraint {
+                constraint: "counts add up".to_owned(),
+                detail: format!("page {} of run {}", self.head.page_no, scope.run),
+            }));
+        }
+        if self.moves() && writes.hold_cursor != kept {
+            self.keep.store(writes.hold_cursor, Ordering::Relaxed);
+            return Err(Fault::Again);
+        }
+
+        let counts = writes.counts;
+        let PageWrites { raw, records, dead_letters, resolved, .. } = writes;
+        let raw_ids = page_rows::raw(session, scope, raw).await?;
+        if self.head.close_superseded {
+            page_rows::supersede(session, scope, &records).await?;
+        }
+        page_rows::resolve(session, scope, &resolved).await?;
+        page_rows::records(session, scope, &raw_ids, records).await?;
+        page_rows::dead_letters(session, scope, &raw_ids, dead_letters).await?;
+
+        let cursor = if kept { None } else { self.head.cursor.as_ref() };
+        if let Err(error) = self.enter(session, &counts, cursor).await {
+            let taken = matches!(&error, sqlx::Error::Database(inner) if inner.is_unique_violation());
+            // The page stands in the ledger: the same page again changes nothing (P5), another one is refused.
+            return match (taken, self.settled(session).await?) {
+                (true, Some(receipt)) => Ok(Outcome::RollBack(receipt)),
+                _ => Err(Fault::Sql(error)),
+            };
+        }
+        if self.count(session, &counts).await? == 0 {
+            return Err(Fault::Refused(StoreError::Fenced { job: scope.lease.job.0 }));
+        }
+        Ok(Outcome::Commit(PageReceipt { counts, cursor_moved: cursor.is_some() }))
+    }
+
+    /// Whether the page brings a cursor or a resume position.
+    fn moves(&self) -> bool {
+        self.head.cursor.is_some() || self.head.resume.is_some()
+    }
+
+    async fn hold(&self, session: &mut Session, kept: bool) -> Result<bool, Fault> {
+        let lease = &self.scope.lease;
+        let cursor = if kept { None } else { self.head.cursor.as_ref() };
+        let resume: Option<Option<&Position>> =
+            if kept { None } else { self.head.resume.as_ref().map(Option::as_ref) };
+        let order = cursor.and_then(|cursor| cursor.order);
+        let result = sqlx::query::<Db>(HOLD)
+            .bind(micros(self.head.lease_ttl))
+            .bind(cursor.map(|cursor| json_text(&cursor.state)))
+            .bind(order)
+            .bind(i64::from(resume.is_some()))
+            .bind(resume.flatten().map(|position| json_text(&position.0)))
+            .bind(lease.job.0)
+            .bind(lease.fence)
+            .bind(&lease.term_id)
+            .bind(order)
+            .bind(order)
+            .execute(session)
+            .await?;
+        Ok(result.rows_affected() == 1)
+    }
+
+    /// Why nothing matched.
+    async fn refusal(&self, session: &mut Session) -> Result<Fault, Fault> {
+        let lease = &self.scope.lease;
+        let ours = sqlx::query::<Db>(STILL_OURS)
+            .bind(lease.job.0)
+            .bind(lease.fence)
+            .bind(&lease.term_id)
+            .fetch_optional(session)
+            .await?
+            .is_some();
+        let job = lease.job.0;
+        Ok(Fault::Refused(if ours { StoreError::CursorBack { job } } else { StoreError::Fenced { job } }))
+    }
+
+    /// The receipt of this very page, when it is in the ledger.
+    async fn settled(&self, session: &mut Session) -> Result<Option<PageReceipt>, Fault> {
+        let query = sqlx::query::<Db>(PAGE).bind(self.scope.run.0).bind(self.head.page_no);
+        let Some(row) = query.fetch_optional(session).await? else { return Ok(None) };
+        let cells = Cells::of("integration_sync_pages", &row);
+        if cells.text("page_hash")? != self.head.page_hash {
+            return Ok(None);
+        }
+        Ok(Some(PageReceipt { counts: cells.counts()?, cursor_moved: cells.opt_text("cursor_after")?.is_some() }))
+    }
+
+    async fn enter(&self, session: &mut Session, counts: &Counts, cursor: Option<&Cursor>) -> Result<(), sqlx::Error> {
+        let head = &*self.head;
+        sqlx::query::<Db>(INSERT_PAGE)
+            .bind(self.scope.run.0)
+            .bind(head.page_no)
+            .bind(&head.page_hash)
+            .bind(head.traffic.requests)
+            .bind(head.traffic.retries)
+            .bind(head.traffic.rate_limited_ms)
+            .bind(head.traffic.bytes_in)
+            .bind(counts.seen)
+            .bind(counts.created)
+            .bind(counts.updated)
+            .bind(counts.unchanged)
+            .bind(counts.duplicate)
+            .bind(counts.ignored)
+            .bind(counts.failed)
+            .bind(cursor.map(|cursor| json_text(&cursor.state)))
+            .bind(&head.story)
+            .bind(At(head.started_at))
+            .execute(session)
+            .await?;
+        Ok(())
+    }
+
+    async fn count(&self, session: &mut Session, counts: &Counts) -> Result<u64, Fault> {
+        let head = &*self.head;
+        let start = head.window.map(|window| At(window.0));
+        let end = head.window.map(|window| At(window.1));
+        let result = sqlx::query::<Db>(COUNT_PAGE)
+            .bind(head.traffic.requests)
+            .bind(head.traffic.retries)
+            .bind(head.traffic.rate_limited_ms)
+            .bind(head.traffic.bytes_in)
+            .bind(counts.seen)
+            .bind(counts.created)
+            .bind(counts.updated)
+            .bind(counts.unchanged)
+            .bind(counts.duplicate)
+            .bind(counts.ignored)
+            .bind(counts.failed)
+            .bind(start)
+            .bind(start)
+            .bind(start)
+            .bind(end)
+            .bind(end)
+            .bind(end)
+            .bind(self.scope.run.0)
+            .bind(self.scope.lease.job.0)
+            .bind(self.scope.lease.fence)
+            .execute(session)
+            .await?;
+        Ok(result.rows_affected())
+    }
+}

@@ -1,0 +1,146 @@
+//! Runs and their story, read; and a run counted anew from its rows.
+
+use async_trait::async_trait;
+
+use super::{Db, cells::Cells, fault::Fault, store::Store};
+use crate::{
+    domain::ids::{JobId, RunId},
+    store::{
+        StoreError,
+        runs::{Recount, Run, RunFilter, RunPage, RunStore},
+    },
+};
+
+macro_rules! select_run {
+    ($end:literal) => {
+        concat!(
+            "select r.*, c.connection_key, cl.client_key
+             from integration_sync_runs r
+             join integration_connections c on c.id = r.connection_id
+             join core_clients cl on cl.id = r.client_id ",
+            $end
+        )
+    };
+}
+
+const RUNS: &str = select_run!(
+    "where (? is null or c.connection_key = ?) and (? is null or r.stream = ?) and (? is null or r.status = ?)
+     order by r.id desc limit ?"
+);
+const RUN: &str = select_run!("where r.id = ?");
+const FIRST_PAGES: &str = "select * from integration_sync_pages where run_id = ? order by page_no limit ?";
+const LAST_PAGES: &str =
+    "select * from integration_sync_pages where run_id = ? and page_no > ? order by page_no desc limit ?";
+const LEDGER: &str = "select cast(coalesce(sum(records_seen), 0) as signed) as records_seen,
+    cast(coalesce(sum(records_created), 0) as signed) as records_created,
+    cast(coalesce(sum(records_updated), 0) as signed) as records_updated,
+    cast(coalesce(sum(records_unchanged), 0) as signed) as records_unchanged,
+    cast(coalesce(sum(records_duplicate), 0) as signed) as records_duplicate,
+    cast(coalesce(sum(records_ignored), 0) as signed) as records_ignored,
+    cast(coalesce(sum(records_failed), 0) as signed) as records_failed
+    from integration_sync_pages where run_id = ?";
+const RAW: &str = "select count(*) from integration_raw_events where run_id = ? and status = ?";
+const LINKS: &str = "select count(*) from integration_object_links where first_run_id = ?";
+
+#[async_trait]
+impl RunStore for Store {
+    async fn runs(&self, filter: &RunFilter) -> Result<Vec<Run>, StoreError> {
+        self.read("list runs", async {
+            let status = filter.status.map(|status| status.as_str());
+            let rows = sqlx::query::<Db>(RUNS)
+                .bind(&filter.connection_key)
+                .bind(&filter.connection_key)
+                .bind(&filter.stream)
+                .bind(&filter.stream)
+                .bind(status)
+                .bind(status)
+                .bind(i64::from(filter.limit))
+                .fetch_all(&self.inner.reader)
+                .await?;
+            rows.iter().map(|row| run(&Cells::of("integration_sync_runs", row))).collect()
+        })
+        .await
+    }
+
+    async fn run(&self, id: RunId) -> Result<Option<Run>, StoreError> {
+        self.read("read a run", async {
+            let row = sqlx::query::<Db>(RUN).bind(id.0).fetch_optional(&self.inner.reader).await?;
+            row.map(|row| run(&Cells::of("integration_sync_runs", &row))).transpose()
+        })
+        .await
+    }
+
+    async fn run_pages(&self, id: RunId, head: u32, tail: u32) -> Result<Vec<RunPage>, StoreError> {
+        self.read("read the pages of a run", async {
+            let first = sqlx::query::<Db>(FIRST_PAGES).bind(id.0).bind(i64::from(head));
+            let rows = first.fetch_all(&self.inner.reader).await?;
+            let mut pages =
+                rows.iter().map(|row| page(&Cells::of("integration_sync_pages", row))).collect::<Result<Vec<_>, _>>()?;
+            let told = pages.last().map_or(0, |page| page.page_no);
+            let last = sqlx::query::<Db>(LAST_PAGES).bind(id.0).bind(told).bind(i64::from(tail));
+            for row in last.fetch_all(&self.inner.reader).await?.iter().rev() {
+                pages.push(page(&Cells::of("integration_sync_pages", row))?);
+            }
+            Ok(pages)
+        })
+        .await
+    }
+
+    async fn recount(&self, id: RunId) -> Result<Recount, StoreError> {
+        self.read("recount a run", async {
+            let pool = &self.inner.reader;
+            let ledger = sqlx::query::<Db>(LEDGER).bind(id.0).fetch_one(pool).await?;
+            let raw = |status: &'static str| sqlx::query_scalar::<Db, i64>(RAW).bind(id.0).bind(status).fetch_one(pool);
+            Ok(Recount {
+                ledger: Cells::of("integration_sync_pages", &ledger).counts()?,
+                raw_normalized: raw("normalized").await?,
+                raw_ignored: raw("ignored").await?,
+                raw_failed: raw("failed").await?,
+                links_created: sqlx::query_scalar::<Db, i64>(LINKS).bind(id.0).fetch_one(pool).await?,
+            })
+        })
+        .await
+    }
+}
+
+fn run(cells: &Cells<'_>) -> Result<Run, Fault> {
+    Ok(Run {
+        id: RunId(cells.int("id")?),
+        job_id: JobId(cells.int("job_id")?),
+        connection_key: cells.text("connection_key")?,
+        client_key: cells.text("client_key")?,
+        provider_key: cells.text("provider_key")?,
+        stream: cells.text("stream")?,
+        origin: cells.word("origin")?,
+        status: cells.word("status")?,
+        window_start: cells.opt_at("window_start")?,
+        window_end: cells.opt_at("window_end")?,
+        cursor_before: cells.opt_json("cursor_before")?,
+        cursor_after: cells.opt_json("cursor_after")?,
+        started_at: cells.at("started_at")?,
+        finished_at: cells.opt_at("finished_at")?,
+        pages: cells.int("pages")?,
+        traffic: cells.traffic()?,
+        counts: cells.counts()?,
+        error_code: cells.opt_text("error_code")?,
+        error_internal: cells.opt_text("error_internal")?,
+        error_client_safe: cells.opt_text("error_client_safe")?,
+        remedy: cells.opt_text("remedy")?,
+        worker: cells.opt_text("worker")?,
+        fence: cells.int("fence")?,
+        mapping_version: cells.opt_text("mapping_version")?,
+        unmapped_fields: cells.opt_json("unmapped_fields")?,
+    })
+}
+
+fn page(cells: &Cells<'_>) -> Result<RunPage, Fault> {
+    Ok(RunPage {
+        page_no: cells.int("page_no")?,
+        story: cells.text("story")?,
+        started_at: cells.at("started_at")?,
+        committed_at: cells.at("committed_at")?,
+        traffic: cells.traffic()?,
+        counts: cells.counts()?,
+        cursor_after: cells.opt_json("cursor_after")?,
+    })
+}
