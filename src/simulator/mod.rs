@@ -175,7 +175,7 @@ impl SimulatorHandle {
         self.shared.base_url.clone()
     }
 
-    /// The base URL of a source of `total` generated records; see [`bulk`]. Needs no token.
+    /// The base URL of a source of `total` generated flat records, for measuring. Needs no token.
     pub fn bulk_url(&self, total: u64) -> String {
         format!("{}/bulk/{total}", self.shared.base_url)
     }

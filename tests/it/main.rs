@@ -7,6 +7,8 @@
 mod support;
 
 #[cfg(test)]
+mod runbook;
+#[cfg(test)]
 mod simulator;
 #[cfg(test)]
 mod store_contract;

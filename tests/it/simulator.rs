@@ -383,3 +383,18 @@ async fn the_bulk_source_gives_each_record_the_same_bytes_at_any_page_size() {
         assert!(after["updated_at"].as_str() < Some("2026"));
     }
 }
+
+#[tokio::test]
+async fn a_stopped_simulator_refuses_connections_and_lets_no_answer_hang() {
+    let scene = Scene::with(account().contacts(1)).await;
+    let Scene { simulator, http, .. } = scene;
+    let url = simulator.base_url() + "/crm/v3/objects/contacts";
+    simulator.fault(Fault::on(1, FaultKind::Hold(Gate::default())));
+    let held = tokio::spawn(http.get(&url).bearer_auth(TOKEN).send());
+    simulator.oracle().wait_for(1).await;
+    simulator.stop().await;
+    // Answered or cut off, but not left waiting for a gate that nobody opens.
+    let _ = tokio::time::timeout(Duration::from_secs(10), held).await.expect("the held answer ends").unwrap();
+    let after = http.get(&url).bearer_auth(TOKEN).send().await;
+    assert!(after.is_err_and(|error| error.is_connect()));
+}
