@@ -1,4 +1,3 @@
-//! The declarative engine: reads `manifest.yaml` and pulls by it.
-
-/// A loaded manifest.
+//! stub
+#[derive(Clone)]
 pub struct Manifest;
