@@ -1,4 +1,120 @@
 //! The only place that talks to a provider: network policy, rate limits, retries, budgets, counting.
+//!
+//! Owns the one HTTP client of the process and the loop around each request. Refuses to know streams, manifests or
+//! records: a caller says what to ask, and gets a whole body within bounds or an error that can be decided upon.
+//! No request goes to an address that the network policy forbids, and no error text holds a query, a body or a secret.
 
-/// Shared by all connectors of the process.
-pub struct HttpGate;
+mod answer;
+mod limits;
+mod policy;
+mod retry;
+mod send;
+mod wait;
+
+#[cfg(test)]
+pub(crate) mod testing;
+
+use std::{sync::Arc, time::Duration};
+
+pub use answer::Answer;
+pub use limits::LimitKey;
+use limits::Limits;
+pub use policy::NetworkPolicy;
+pub use send::{Body, Call, Fetch, Method};
+
+use crate::domain::clock::Clock;
+
+/// Plain values that bound what one request may cost.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GateOptions {
+    /// Longest wait for a connection (name, TCP, TLS).
+    pub connect_timeout: Duration,
+    /// Longest silence inside an answer.
+    pub read_timeout: Duration,
+    /// Longest time for one attempt, from the first byte sent to the last received.
+    pub total_timeout: Duration,
+    /// Largest body, counted after decompression.
+    pub max_body_bytes: usize,
+    /// How often a failed request is repeated, at most.
+    pub max_retries: u32,
+    /// Longest time that one request may spend on attempts and the waits between them, limits not counted.
+    pub retry_budget: Duration,
+    /// Longest time that one request may wait because of a limit; a longer one ends as `rate_limited`.
+    pub longest_limit_wait: Duration,
+    /// Pace per provider account where the manifest names none.
+    pub requests_per_second: f64,
+    /// Requests that may go out at once before the pace holds, where the manifest names none.
+    pub burst: u32,
+    /// Networks (`127.0.0.0/8`, `::1/128`) that may be reached although private, also without TLS. Empty in production.
+    pub allow_private: Vec<String>,
+}
+
+impl Default for GateOptions {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(10),
+            read_timeout: Duration::from_secs(30),
+            total_timeout: Duration::from_secs(120),
+            max_body_bytes: 32 * 1024 * 1024,
+            max_retries: 5,
+            retry_budget: Duration::from_secs(120),
+            longest_limit_wait: Duration::from_secs(60),
+            requests_per_second: 5.0,
+            burst: 5,
+            allow_private: Vec::new(),
+        }
+    }
+}
+
+/// The gate could not be built.
+#[derive(Debug, thiserror::Error)]
+pub enum GateError {
+    #[error("http.allow_private: '{0}' is not a network such as 127.0.0.0/8 or ::1/128")]
+    NotANetwork(String),
+    #[error("the HTTP client could not be built (are the system's CA certificates installed?)")]
+    Client(#[source] reqwest::Error),
+}
+
+/// Shared by all connectors of the process: one client, one policy, one set of limits.
+pub struct HttpGate {
+    client: reqwest::Client,
+    pub(super) policy: Arc<NetworkPolicy>,
+    limits: Limits,
+    options: GateOptions,
+    clock: Arc<dyn Clock>,
+}
+
+impl HttpGate {
+    /// Builds the client. Installs ring as the process's TLS provider when none is installed yet.
+    ///
+    /// # Errors
+    /// A network in `allow_private` cannot be read, or the TLS roots cannot be loaded.
+    pub fn new(options: GateOptions, clock: Arc<dyn Clock>) -> Result<Arc<Self>, GateError> {
+        // An error only says that somebody else was first; that provider is then used.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let policy = Arc::new(NetworkPolicy::new(&options.allow_private)?);
+        let client = reqwest::Client::builder()
+            .user_agent(concat!("tidegate/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .connect_timeout(options.connect_timeout)
+            .read_timeout(options.read_timeout)
+            .timeout(options.total_timeout)
+            .dns_resolver(Arc::new(policy::GuardedResolver::new(Arc::clone(&policy))))
+            .build()
+            .map_err(GateError::Client)?;
+        let limits = Limits::new(Arc::clone(&clock), options.requests_per_second, options.burst);
+        Ok(Arc::new(Self { client, policy, limits, options, clock }))
+    }
+
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    /// The rules by which addresses are refused.
+    pub fn policy(&self) -> &NetworkPolicy {
+        &self.policy
+    }
+}

@@ -1,0 +1,243 @@
+//! One request, with everything that may happen to it.
+//!
+//! Owns the per-request retry loop (seconds); whether a *run* is tried again is the scheduler's. Refuses to repeat what
+//! could have taken effect: a request that is not safe to repeat goes out again only if it certainly never arrived.
+//! Dropping the future at any point is clean: nothing is held across an await but what the drop gives back.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use secrecy::SecretString;
+use url::Url;
+
+use super::{Answer, HttpGate, LimitKey, answer, limits::Hold, policy::NameForbidden, retry::Pauses, wait};
+use crate::connector::{ConnectorError, ErrorKind, TrafficMeter, credential::CredentialSource};
+
+/// The methods that reading needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    Get,
+    Post,
+}
+
+impl Method {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+        }
+    }
+}
+
+/// What is sent along.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Body {
+    None,
+    Json(serde_json::Value),
+    Form(Vec<(String, String)>),
+    Text(String),
+}
+
+/// A request, ready to send. May hold secrets: it has no `Debug`.
+#[derive(Clone, PartialEq)]
+pub struct Call {
+    pub method: Method,
+    /// With its query.
+    pub url: Url,
+    pub headers: Vec<(String, String)>,
+    pub body: Body,
+}
+
+/// What the loop needs to know about a request and whose it is.
+pub struct Fetch<'a> {
+    pub limit: &'a LimitKey,
+    pub credential: &'a dyn CredentialSource,
+    pub traffic: &'a TrafficMeter,
+    /// Makes the request from the secret; called anew after a 401, with the secret read anew.
+    pub call: &'a (dyn Fn(Option<&SecretString>) -> Result<Call, ConnectorError> + Send + Sync),
+    /// The request only reads: sending it twice does no harm.
+    pub safe_to_repeat: bool,
+    /// Overrides the gate's own number.
+    pub max_retries: Option<u32>,
+}
+
+/// Why an attempt brought no success.
+enum Failure {
+    /// Never ask again.
+    Final(ConnectorError),
+    /// The credential was refused.
+    Unauthorized(ConnectorError),
+    /// A limit: hold back for so long, if the provider said.
+    Limited(ConnectorError, Option<Duration>),
+    /// Connection or server trouble; `arrived` when the provider may have seen the request.
+    Trouble { error: ConnectorError, arrived: bool },
+}
+
+impl HttpGate {
+    /// Sends one request until it is answered, refused, or out of retries, budget or patience.
+    ///
+    /// # Errors
+    /// Every [`ErrorKind`] but `PositionExpired` and `Stuck`.
+    pub async fn fetch(&self, fetch: &Fetch<'_>) -> Result<Answer, ConnectorError> {
+        let started = self.clock.monotonic();
+        let max_retries = fetch.max_retries.unwrap_or(self.options.max_retries);
+        let mut pauses = Pauses::new();
+        let mut held = Duration::ZERO;
+        let mut secret = fetch.credential.read().await?;
+        let (mut retries, mut refreshed) = (0, false);
+        loop {
+            let call = (fetch.call)(secret.as_ref())?;
+            self.policy.check(&call.url)?;
+            self.admitted(fetch, &call, &mut held).await?;
+            fetch.traffic.request();
+            let (error, pause) = match self.attempt(fetch, call).await {
+                Ok(answer) => return Ok(answer),
+                Err(Failure::Final(error)) => return Err(error),
+                Err(Failure::Unauthorized(error)) if refreshed => return Err(error),
+                Err(Failure::Unauthorized(_)) => {
+                    refreshed = true;
+                    secret = fetch.credential.refresh().await?;
+                    fetch.traffic.retry();
+                    continue;
+                }
+                // A request that was refused for a limit had no effect: it may go out again, safe or not.
+                Err(Failure::Limited(error, told)) => {
+                    self.limits.block(fetch.limit, told.unwrap_or_else(|| pauses.next()));
+                    (error, Duration::ZERO)
+                }
+                Err(Failure::Trouble { error, arrived }) if arrived && !fetch.safe_to_repeat => return Err(error),
+                Err(Failure::Trouble { error, .. }) => (error, pauses.next()),
+            };
+            let spent = (self.clock.monotonic() - started).saturating_sub(held);
+            if retries >= max_retries || spent + pause > self.options.retry_budget {
+                return Err(error);
+            }
+            retries += 1;
+            fetch.traffic.retry();
+            self.clock.sleep(pause).await;
+        }
+    }
+
+    /// Waits until the account's limits let one request through. `held` adds up what this request has waited.
+    async fn admitted(&self, fetch: &Fetch<'_>, call: &Call, held: &mut Duration) -> Result<(), ConnectorError> {
+        while let Err(hold) = self.limits.admit(fetch.limit) {
+            let (Hold::Pace(wait) | Hold::Provider(wait)) = hold;
+            if *held + wait > self.options.longest_limit_wait {
+                let asked = answer::asked(call.method, &call.url);
+                let message = match hold {
+                    Hold::Pace(_) => format!("{asked} is held back by the account's own pace for {} s", wait.as_secs()),
+                    Hold::Provider(_) => format!("{asked} must not be asked again for {} s", wait.as_secs()),
+                };
+                return Err(ConnectorError::new(ErrorKind::RateLimited { retry_after: Some(wait) }, message));
+            }
+            // A pace of microseconds would make the loop spin on the clock.
+            let wait = wait.max(Duration::from_millis(1));
+            self.clock.sleep(wait).await;
+            *held += wait;
+            fetch.traffic.waited_for_limit(wait);
+        }
+        Ok(())
+    }
+
+    async fn attempt(&self, fetch: &Fetch<'_>, call: Call) -> Result<Answer, Failure> {
+        let asked = answer::asked(call.method, &call.url);
+        let request = match call.method {
+            Method::Get => self.client.get(call.url),
+            Method::Post => self.client.post(call.url),
+        };
+        let request = match &call.body {
+            Body::None => request,
+            Body::Json(json) => request.json(json),
+            Body::Form(fields) => request.form(fields),
+            Body::Text(text) => request.body(text.clone()),
+        };
+        let request = call.headers.iter().fold(request, |request, (name, value)| request.header(name, value));
+        let mut response = request.send().await.map_err(|error| trouble(&asked, error))?;
+
+        let status = response.status().as_u16();
+        let hold_back = wait::from_headers(status, response.headers(), self.clock.now());
+        let headers = answer::header_map(response.headers());
+        let body = self.body(&asked, fetch.traffic, &mut response).await;
+        if response.status().is_success() {
+            // The window is used up with this answer: the next request would be refused.
+            if let Some(wait) = hold_back {
+                self.limits.block(fetch.limit, wait);
+            }
+            return Ok(Answer { status, headers, body: body?, asked });
+        }
+        // The status says it all; a broken body of a refusal takes nothing away from it.
+        let error = answer::refusal(status, &asked, &body.unwrap_or_default(), hold_back);
+        Err(match error.kind {
+            ErrorKind::Unauthorized => Failure::Unauthorized(error),
+            ErrorKind::RateLimited { retry_after } => Failure::Limited(error, retry_after),
+            ErrorKind::Unavailable => Failure::Trouble { error, arrived: true },
+            ErrorKind::Forbidden
+            | ErrorKind::Rejected
+            | ErrorKind::Decode
+            | ErrorKind::PositionExpired
+            | ErrorKind::Settings
+            | ErrorKind::Policy
+            | ErrorKind::Stuck => Failure::Final(error),
+        })
+    }
+
+    /// Reads a body in chunks; what a small compressed body inflates to is counted, not what arrived.
+    async fn body(
+        &self,
+        asked: &str,
+        traffic: &TrafficMeter,
+        response: &mut reqwest::Response,
+    ) -> Result<Bytes, Failure> {
+        let mut body = BytesMut::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| trouble(asked, error))? {
+            traffic.received(chunk.len());
+            if body.len() + chunk.len() > self.options.max_body_bytes {
+                let cap = self.options.max_body_bytes;
+                let message = format!("{asked} answered with more than {cap} bytes (http.max_body_bytes)");
+                return Err(Failure::Final(ConnectorError::new(ErrorKind::Decode, message)));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body.freeze())
+    }
+}
+
+/// What the client's own error means. Its text is left out: it holds the whole address.
+fn trouble(asked: &str, error: reqwest::Error) -> Failure {
+    let error = error.without_url();
+    if caused_by_policy(&error) {
+        let message = format!(
+            "{asked}: its name leads to no public address; if this is meant, name its network in http.allow_private"
+        );
+        return Failure::Final(ConnectorError::new(ErrorKind::Policy, message));
+    }
+    if error.is_builder() {
+        let message = format!("{asked}: a header or a value of the request cannot be sent");
+        return Failure::Final(ConnectorError::new(ErrorKind::Settings, message));
+    }
+    let what = match (error.is_timeout(), error.is_connect()) {
+        (true, _) => "was not answered in time",
+        (false, true) => "could not be reached",
+        (false, false) => "broke off",
+    };
+    let arrived = !error.is_connect();
+    Failure::Trouble {
+        error: ConnectorError::new(ErrorKind::Unavailable, format!("{asked} {what}")).caused_by(error),
+        arrived,
+    }
+}
+
+fn caused_by_policy(error: &reqwest::Error) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if error.is::<NameForbidden>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+#[cfg(test)]
+#[path = "send_tests.rs"]
+mod tests;

@@ -1,0 +1,208 @@
+//! The request loop against a server that misbehaves, byte by byte.
+
+use std::sync::Arc;
+
+use secrecy::ExposeSecret;
+
+use super::*;
+use crate::{
+    connector::http::testing::{ManualClock, RawServer, Secrets, answer, gate},
+    domain::clock::Clock,
+    domain::counts::Traffic,
+};
+
+struct Case {
+    gate: Arc<HttpGate>,
+    clock: Arc<ManualClock>,
+    server: RawServer,
+    traffic: TrafficMeter,
+    secrets: Arc<Secrets>,
+    method: Method,
+    safe: bool,
+}
+
+impl Case {
+    async fn new(scripts: Vec<Vec<u8>>) -> Self {
+        let clock = ManualClock::at("2026-01-31T08:00:00Z");
+        Self {
+            gate: gate(&clock),
+            clock,
+            server: RawServer::start(scripts).await,
+            traffic: TrafficMeter::default(),
+            secrets: Secrets::of(&["tok-1", "tok-2"]),
+            method: Method::Get,
+            safe: true,
+        }
+    }
+
+    async fn run(&self) -> Result<Answer, ConnectorError> {
+        let limit = LimitKey { account: "p/1".into(), requests_per_second: None, burst: None };
+        let url: Url = format!("{}/v1/things?api_key=hush", self.server.base).parse().unwrap();
+        let call = |secret: Option<&SecretString>| {
+            let token = secret.map(|s| s.expose_secret().to_owned()).unwrap_or_default();
+            let headers = vec![("authorization".to_owned(), format!("Bearer {token}"))];
+            Ok(Call { method: self.method, url: url.clone(), headers, body: Body::None })
+        };
+        let fetch = Fetch {
+            limit: &limit,
+            credential: self.secrets.as_ref(),
+            traffic: &self.traffic,
+            call: &call,
+            safe_to_repeat: self.safe,
+            max_retries: None,
+        };
+        let result = self.gate.fetch(&fetch).await;
+        if let Err(error) = &result {
+            for hidden in ["hush", "tok-", "PAYLOAD"] {
+                let whole = format!("{error} {error:?} {:?}", error.source);
+                assert!(!whole.contains(hidden), "{whole}");
+            }
+            assert!(error.message.contains("127.0.0.1") && error.message.contains("/v1/things"), "{error}");
+        }
+        result
+    }
+}
+
+#[tokio::test]
+async fn a_401_reads_the_credential_anew_once() {
+    let case = Case::new(vec![answer(401, "", "{}"), answer(200, "", r#"{"ok":true}"#)]).await;
+    let found = case.run().await.unwrap();
+    assert_eq!(found.json().unwrap()["ok"], true);
+    let seen = case.server.seen();
+    assert!(seen[0].contains("Bearer tok-1") && seen[1].contains("Bearer tok-2"), "{seen:?}");
+    assert_eq!(case.traffic.take(), Traffic { requests: 2, retries: 1, rate_limited_ms: 0, bytes_in: 13 });
+
+    let case = Case::new(vec![answer(401, "", r#"{"category":"EXPIRED_AUTHENTICATION"}"#)]).await;
+    let error = case.run().await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Unauthorized);
+    assert!(error.message.contains("EXPIRED_AUTHENTICATION"), "{error}");
+    assert_eq!(case.server.seen().len(), 2);
+}
+
+#[tokio::test]
+async fn a_429_waits_as_told_and_counts_the_wait() {
+    let case = Case::new(vec![answer(429, "Retry-After: 7\r\n", "{}"), answer(200, "", "[]")]).await;
+    case.run().await.unwrap();
+    assert_eq!(case.clock.monotonic(), Duration::from_secs(7));
+    assert_eq!(case.traffic.take(), Traffic { requests: 2, retries: 1, rate_limited_ms: 7000, bytes_in: 4 });
+}
+
+#[tokio::test]
+async fn a_limit_longer_than_the_budget_ends_the_request_and_stops_the_account_for_all() {
+    let case = Case::new(vec![answer(429, "Retry-After: 3600\r\n", "{}"), answer(200, "", "[]")]).await;
+    for _ in 0..2 {
+        let error = case.run().await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::RateLimited { retry_after: Some(Duration::from_secs(3600)) });
+    }
+    assert_eq!(case.server.seen().len(), 1, "the second request must not go out");
+    case.clock.advance(Duration::from_secs(3600));
+    case.run().await.unwrap();
+}
+
+#[tokio::test]
+async fn server_errors_are_repeated_up_to_the_cap_and_refusals_are_not() {
+    let case = Case::new(vec![answer(500, "", ""), answer(502, "", ""), answer(200, "", "{}")]).await;
+    case.run().await.unwrap();
+    assert_eq!(case.traffic.take().retries, 2);
+
+    let case = Case::new(vec![answer(500, "", "PAYLOAD")]).await;
+    assert_eq!(case.run().await.unwrap_err().kind, ErrorKind::Unavailable);
+    assert_eq!(case.server.seen().len(), 4, "one and three retries");
+
+    for (status, kind) in [
+        (400, ErrorKind::Rejected),
+        (403, ErrorKind::Forbidden),
+        (404, ErrorKind::Rejected),
+        (410, ErrorKind::Rejected),
+        (422, ErrorKind::Rejected),
+        (302, ErrorKind::Rejected),
+    ] {
+        let case = Case::new(vec![answer(status, "Location: http://127.0.0.1:9/\r\n", "PAYLOAD")]).await;
+        assert_eq!(case.run().await.unwrap_err().kind, kind, "{status}");
+        assert_eq!(case.server.seen().len(), 1, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_cut_short_is_asked_for_again() {
+    let half = b"HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n{\"half\":".to_vec();
+    let case = Case::new(vec![half.clone(), answer(200, "", "{}")]).await;
+    case.run().await.unwrap();
+    assert_eq!(case.server.seen().len(), 2);
+
+    let mut case = Case::new(vec![half]).await;
+    assert_eq!(case.run().await.unwrap_err().kind, ErrorKind::Unavailable);
+    (case.safe, case.method) = (false, Method::Post);
+    let before = case.server.seen().len();
+    assert_eq!(case.run().await.unwrap_err().kind, ErrorKind::Unavailable);
+    assert_eq!(case.server.seen().len(), before + 1, "what may have taken effect is not repeated");
+}
+
+#[tokio::test]
+async fn a_small_body_cannot_inflate_past_the_cap() {
+    let bomb: Vec<u8> = gzip_of_zeros(1024 * 1024);
+    let mut script = format!(
+        "HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+        bomb.len()
+    )
+    .into_bytes();
+    assert!(bomb.len() < 8 * 1024);
+    script.extend(bomb);
+    let case = Case::new(vec![script]).await;
+    let error = case.run().await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Decode);
+    assert!(error.message.contains("65536") && error.message.contains("max_body_bytes"), "{error}");
+    assert!(case.traffic.take().bytes_in < 2 * 64 * 1024);
+    assert_eq!(case.server.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_json_is_named_without_being_shown() {
+    let case = Case::new(vec![answer(200, "", "<html>PAYLOAD</html>")]).await;
+    let error = case.run().await.unwrap().json().unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Decode);
+    assert!(!error.message.contains("PAYLOAD") && error.message.contains("20 bytes"), "{error}");
+}
+
+#[tokio::test]
+async fn nobody_listening_is_unavailable_also_for_what_must_not_be_repeated() {
+    let mut case = Case::new(vec![answer(200, "", "{}")]).await;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    case.server.base = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    case.safe = false;
+    assert_eq!(case.run().await.unwrap_err().kind, ErrorKind::Unavailable);
+    assert_eq!(case.traffic.take().retries, 3, "nothing was sent, so it is safe to repeat");
+}
+
+/// A gzip stream of `size` zero bytes: a run of fixed-Huffman matches, made by hand since no compressor is a dependency.
+fn gzip_of_zeros(size: usize) -> Vec<u8> {
+    struct Bits(Vec<u8>, u32);
+    impl Bits {
+        fn push(&mut self, bit: bool) {
+            if self.1 % 8 == 0 {
+                self.0.push(0);
+            }
+            if bit {
+                *self.0.last_mut().unwrap() |= 1 << (self.1 % 8);
+            }
+            self.1 += 1;
+        }
+        /// Huffman codes go in with their highest bit first.
+        fn code(&mut self, code: u32, length: u32) {
+            (0..length).rev().for_each(|at| self.push(code >> at & 1 == 1));
+        }
+    }
+    let mut bits = Bits(Vec::new(), 0);
+    [true, true, false].into_iter().for_each(|bit| bits.push(bit)); // final block, fixed codes
+    bits.code(0x30, 8); // literal 0
+    for _ in 0..size / 258 {
+        bits.code(0b1100_0101, 8); // length 258
+        bits.code(0, 5); // distance 1
+    }
+    bits.code(0, 7); // end of block
+    let mut out = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
+    out.extend(bits.0);
+    out.extend([0; 8]); // checksum and size: never reached
+    out
+}

@@ -1,0 +1,353 @@
+//! From a manifest's text to plans: everything is checked here, and everything that is wrong is told at once.
+//!
+//! Owns the manifest as a whole and its streams; requests are read by `load_request`, paging and cursors by
+//! `load_slicing`. Refuses what this version does not support, by component, path and line: nothing is skipped.
+
+use std::{cell::RefCell, sync::Arc};
+
+use serde_json::{Value, json};
+
+use super::{
+    load_request, load_slicing,
+    plan::{IdentityPlan, Promises, Selector, StreamPlan, Transformation},
+    reader::{Component, Load, Problem},
+    resolve,
+    template::{Engine, Scope, Template},
+    yaml::{self, Kind, Node},
+};
+use crate::{
+    connector::StreamSpec,
+    domain::{clock::Timestamp, status::SyncMode},
+};
+
+/// A loaded manifest. Cheap to clone.
+#[derive(Clone)]
+pub struct Manifest(pub(super) Arc<Loaded>);
+
+pub(super) struct Loaded {
+    pub engine: Engine,
+    pub streams: Vec<StreamPlan>,
+    /// The streams again, as the outside sees them.
+    pub specs: Vec<StreamSpec>,
+    /// Index of the stream that `check` reads where no identity request is declared.
+    pub check_stream: usize,
+    pub identity: Option<IdentityPlan>,
+    /// `connection_specification`, for checking a connection's options.
+    pub specification: Value,
+    /// The option that a plain-text secret becomes.
+    pub credential: Option<String>,
+    pub facts: Facts,
+}
+
+/// What `x-tidegate` says about the provider.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Facts {
+    pub provider_key: Option<String>,
+    pub name: Option<String>,
+    pub category: Option<String>,
+    pub auth_type: Option<String>,
+    pub requests_per_second: Option<f64>,
+    pub burst: Option<u32>,
+}
+
+impl Manifest {
+    /// Reads a manifest.
+    ///
+    /// # Errors
+    /// All that is wrong with it, in the order of the text.
+    pub fn load(text: &str) -> Result<Self, Vec<Problem>> {
+        let tree = yaml::parse(text).map_err(|error| {
+            let remedy = "correct the YAML".to_owned();
+            vec![Problem { path: String::new(), line: error.line, message: error.message, remedy }]
+        })?;
+        let mut problems = Vec::new();
+        let tree = resolve::resolve(&tree, &mut problems);
+        let load = Load { engine: RefCell::new(Engine::new()), problems: RefCell::new(problems) };
+        let loaded = root(&tree, &load);
+        let mut problems = load.problems.into_inner();
+        problems.sort_by_key(|problem| problem.line);
+        match loaded {
+            Some(parts) if problems.is_empty() => {
+                Ok(Self(Arc::new(Loaded { engine: load.engine.into_inner(), ..parts })))
+            }
+            _ => Err(problems),
+        }
+    }
+
+    /// What the manifest says about the provider.
+    pub fn facts(&self) -> &Facts {
+        &self.0.facts
+    }
+
+    pub fn streams(&self) -> &[StreamSpec] {
+        &self.0.specs
+    }
+}
+
+fn root(tree: &Node, load: &Load) -> Option<Loaded> {
+    let outer = Component::root(tree, load);
+    let (_, source) = outer.open(tree, String::new(), &["DeclarativeSource"])?;
+    let plans: Vec<_> = source
+        .children("streams", &["DeclarativeStream"])
+        .iter()
+        .filter_map(|(_, component)| stream(component))
+        .collect();
+    if source.list("streams").is_empty() {
+        source.refuse("streams", "the manifest has no streams", "");
+    }
+    for (at, plan) in plans.iter().enumerate() {
+        if plans[..at].iter().any(|other| other.spec.name == plan.spec.name) {
+            source.refuse("streams", &format!("two streams are called '{}'", plan.spec.name), "");
+        }
+    }
+
+    let mut check_stream = 0;
+    if let Some((_, check)) = source.child("check", &["CheckStream"], true) {
+        for node in check.list("stream_names").into_iter().rev() {
+            let found = plans.iter().position(|plan| Some(plan.spec.name.as_str()) == node.text());
+            check_stream = found.unwrap_or(check_stream);
+            if found.is_none() && load.problems.borrow().is_empty() {
+                check.refuse("stream_names", "a stream to check is not declared", "");
+            }
+        }
+        check.finish(&[]);
+    }
+
+    let specification = source.child("spec", &["Spec"], false).map_or(Value::Null, |(_, spec)| {
+        let specification = spec.field("connection_specification").map_or(Value::Null, Node::to_json);
+        spec.finish(&["documentation_url", "documentationUrl", "advanced_auth", "parameters"]);
+        specification
+    });
+
+    let mut facts = Facts::default();
+    let mut identity = None;
+    let mut credential = secret_option(&specification);
+    if let Some(node) = tree.get("x-tidegate")
+        && let Some((_, ours)) = source.open(node, "x-tidegate".to_owned(), &["x-tidegate"])
+    {
+        let text = |key| ours.text(key).map(str::to_owned);
+        credential = text("credential").or(credential);
+        if let Some((_, limits)) = ours.child("limits", &["limits"], false) {
+            facts.requests_per_second = limits.number("requests_per_second");
+            facts.burst = limits.count("burst").and_then(|burst| u32::try_from(burst).ok());
+            limits.finish(&[]);
+        }
+        if let Some((_, asked)) = ours.child("identity", &["identity"], false) {
+            let account_id = names(&asked, "account_id");
+            identity = asked.template("path", true).map(|path| IdentityPlan { stream: check_stream, path, account_id });
+            asked.finish(&[]);
+        }
+        facts = Facts {
+            provider_key: text("provider_key"),
+            name: text("name"),
+            category: text("category"),
+            auth_type: text("auth_type"),
+            ..facts
+        };
+        ours.finish(&[]);
+    }
+    source.finish(&["version", "definitions", "metadata", "schemas", "description", "concurrency_level"]);
+    let specs = plans.iter().map(|plan| plan.spec.clone()).collect();
+    Some(Loaded {
+        engine: Engine::new(),
+        streams: plans,
+        specs,
+        check_stream,
+        identity,
+        specification,
+        credential,
+        facts,
+    })
+}
+
+/// The single option that is marked as secret.
+fn secret_option(specification: &Value) -> Option<String> {
+    let properties = specification.get("properties")?.as_object()?;
+    let mut secrets = properties.iter().filter(|(_, option)| option.get("airbyte_secret") == Some(&json!(true)));
+    let (name, _) = secrets.next()?;
+    secrets.next().is_none().then(|| name.clone())
+}
+
+/// A list of names, or one name.
+pub(super) fn names(component: &Component<'_>, key: &'static str) -> Option<Vec<String>> {
+    let node = component.field(key)?;
+    let found = match &node.kind {
+        Kind::Text(text) => Some(vec![text.clone()]),
+        Kind::List(items) => items.iter().map(|item| item.text().map(str::to_owned)).collect(),
+        Kind::Null | Kind::Bool(_) | Kind::Number(_) | Kind::Map(_) => None,
+    };
+    if found.is_none() {
+        component.refuse(key, "a name or a list of names is expected", "");
+    }
+    found
+}
+
+/// A text that may name `$parameters` only, rendered at load.
+pub(super) fn fixed_text(component: &Component<'_>, key: &'static str, required: bool) -> Option<String> {
+    let template = component.template(key, required)?;
+    let no_time = Timestamp::from_micros(0)?;
+    let scope = Scope::new(no_time, &Arc::new(json!({})));
+    match component.load.engine.borrow().text(&template, &scope) {
+        Ok(text) => Some(text),
+        Err(error) => {
+            component.refuse(key, &error.message, "only 'parameters' is known here");
+            None
+        }
+    }
+}
+
+fn stream(component: &Component<'_>) -> Option<StreamPlan> {
+    let name = fixed_text(component, "name", true);
+    let primary_key = primary_key(component);
+    let json_schema = component.child("schema_loader", &["InlineSchemaLoader"], false).map(|(_, loader)| {
+        let schema = loader.field("schema").map_or(Value::Null, Node::to_json);
+        loader.finish(&[]);
+        schema
+    });
+    let cursor = component
+        .child("incremental_sync", &["DatetimeBasedCursor"], false)
+        .map(|(_, component)| load_slicing::cursor(&component));
+    let transformations = transformations(component);
+    let promises = component.node.get("x-tidegate").map_or_else(Promises::default, |node| promises(component, node));
+    if promises.max_slice_records.is_some() && !promises.ordered_by_cursor {
+        component.refuse("x-tidegate", "max_slice_records needs ordered_by_cursor", "declare the order, or use a step");
+    }
+
+    let retriever = component.child("retriever", &["SimpleRetriever"], true).and_then(|(_, retriever)| {
+        let request = retriever
+            .child("requester", &["HttpRequester"], true)
+            .and_then(|(_, requester)| load_request::requester(&requester));
+        let selector = retriever.child("record_selector", &["RecordSelector"], true).and_then(|(_, c)| selector(&c));
+        let paginator = retriever
+            .child("paginator", &["DefaultPaginator", "NoPagination"], false)
+            .and_then(|(kind, paginator)| load_slicing::paginator(kind, &paginator));
+        if let Some((_, decoder)) = retriever.child("decoder", &["JsonDecoder"], false) {
+            decoder.finish(&[]);
+        }
+        retriever.finish(&["name", "primary_key"]);
+        Some((request?, selector?, paginator))
+    });
+    component.finish(&[]);
+    let (request, selector, paginator) = retriever?;
+    // A cursor was declared but could not be read: that is a problem already, not a stream without a cursor.
+    let cursor = match cursor {
+        Some(cursor) => Some(cursor?),
+        None => None,
+    };
+    let sync_modes = match cursor {
+        Some(_) => vec![SyncMode::FullRefresh, SyncMode::Incremental],
+        None => vec![SyncMode::FullRefresh],
+    };
+    let cursor_field = cursor.as_ref().map(|cursor| cursor.field.clone());
+    let spec = StreamSpec { name: name?, primary_key, sync_modes, cursor_field, json_schema };
+    Some(StreamPlan { spec, request, selector, paginator, cursor, transformations, promises })
+}
+
+/// `id`, `[id]`, `[account, id]`, or paths: `[[owner, id]]`.
+fn primary_key(component: &Component<'_>) -> Vec<Vec<String>> {
+    let Some(node) = component.field("primary_key") else { return Vec::new() };
+    let part = |node: &Node| -> Option<Vec<String>> {
+        match &node.kind {
+            Kind::Text(text) => Some(vec![text.clone()]),
+            Kind::List(items) => items.iter().map(|item| item.text().map(str::to_owned)).collect(),
+            Kind::Null | Kind::Bool(_) | Kind::Number(_) | Kind::Map(_) => None,
+        }
+    };
+    let parts = match &node.kind {
+        Kind::Text(text) if text.is_empty() => Some(Vec::new()),
+        Kind::Text(_) => part(node).map(|part| vec![part]),
+        Kind::List(items) => items.iter().map(part).collect(),
+        Kind::Null | Kind::Bool(_) | Kind::Number(_) | Kind::Map(_) => None,
+    };
+    parts.unwrap_or_else(|| {
+        component.refuse("primary_key", "a name, a list of names or a list of paths is expected", "");
+        Vec::new()
+    })
+}
+
+fn promises(component: &Component<'_>, node: &Node) -> Promises {
+    let Some((_, ours)) = component.open(node, component.at("x-tidegate"), &["x-tidegate"]) else {
+        return Promises::default();
+    };
+    let promises = Promises {
+        ordered_by_cursor: ours.truth("ordered_by_cursor"),
+        max_slice_records: ours.count("max_slice_records"),
+        total: names(&ours, "total"),
+        records_optional: ours.truth("records_optional"),
+    };
+    ours.finish(&[]);
+    promises
+}
+
+fn selector(component: &Component<'_>) -> Option<Selector> {
+    let path = component.child("extractor", &["DpathExtractor"], true).map(|(_, extractor)| {
+        let path = templates(&extractor, "field_path");
+        extractor.finish(&[]);
+        path
+    });
+    let filter = component.child("record_filter", &["RecordFilter"], false).and_then(|(_, filter)| {
+        let condition = filter.template("condition", true);
+        filter.finish(&[]);
+        condition
+    });
+    if component.text("schema_normalization").is_some_and(|normal| normal != "None") {
+        component.refuse(
+            "schema_normalization",
+            "values are not changed by their schema in this version",
+            "leave it out",
+        );
+    }
+    if component.truth("transform_before_filtering") {
+        component.refuse("transform_before_filtering", "filtering comes first in this version", "leave it out");
+    }
+    component.finish(&[]);
+    Some(Selector { path: path?, filter })
+}
+
+/// Each item of a list as a template.
+pub(super) fn templates(component: &Component<'_>, key: &'static str) -> Vec<Template> {
+    let items = component.list(key).into_iter().enumerate();
+    items.filter_map(|(at, node)| component.compile(node, &format!("{}[{at}]", component.at(key)))).collect()
+}
+
+fn transformations(component: &Component<'_>) -> Vec<Transformation> {
+    let mut out = Vec::new();
+    for (kind, step) in component.children("transformations", &["AddFields", "RemoveFields"]) {
+        let condition = step.template("condition", false);
+        if kind == "AddFields" {
+            for (_, field) in step.children("fields", &["AddedFieldDefinition"]) {
+                let path = templates(&field, "path");
+                let as_text = match field.text("value_type") {
+                    None => false,
+                    Some("string") => true,
+                    Some(_) => {
+                        field.refuse("value_type", "only 'string' is supported in this version", "");
+                        false
+                    }
+                };
+                if let Some(value) = field.template("value", true) {
+                    out.push(Transformation::Add { path, value, as_text, condition: condition.clone() });
+                }
+                field.finish(&[]);
+            }
+        } else {
+            for (at, pointer) in step.list("field_pointers").into_iter().enumerate() {
+                let path: Option<Vec<String>> = match &pointer.kind {
+                    Kind::List(items) => items.iter().map(|item| item.text().map(str::to_owned)).collect(),
+                    Kind::Null | Kind::Bool(_) | Kind::Number(_) | Kind::Text(_) | Kind::Map(_) => None,
+                };
+                match path {
+                    Some(path) if !path.iter().any(|part| part.contains('*')) => {
+                        out.push(Transformation::Remove { path, condition: condition.clone() });
+                    }
+                    _ => {
+                        let path = format!("{}[{at}]", step.at("field_pointers"));
+                        step.refuse_at(pointer, &path, "a list of names without '*' is expected", "");
+                    }
+                }
+            }
+        }
+        step.finish(&[]);
+    }
+    out
+}

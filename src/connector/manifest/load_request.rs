@@ -1,0 +1,176 @@
+//! Reading requesters: addresses, headers, parameters, bodies, authenticators, error handlers.
+
+use super::{
+    load::templates,
+    plan::{Auth, BodyPlan, Inject, Nested, RequestOption, RequestPlan, UrlPlan},
+    reader::Component,
+    template::Template,
+    yaml::{Kind, Node},
+};
+
+const AUTHENTICATORS: [&str; 4] = ["NoAuth", "BearerAuthenticator", "ApiKeyAuthenticator", "BasicHttpAuthenticator"];
+
+pub(super) fn requester(component: &Component<'_>) -> Option<RequestPlan> {
+    let whole = component.template("url", false);
+    let base = component.template("url_base", false);
+    let path = component.template("path", false);
+    let url = match (whole, base) {
+        (Some(whole), None) => Some(UrlPlan::Whole(whole)),
+        (None, Some(base)) => Some(UrlPlan::Joined { base, path }),
+        (Some(_), Some(_)) => {
+            component.refuse("url", "both 'url' and 'url_base' are given", "leave one out");
+            None
+        }
+        (None, None) => {
+            component.refuse("url", "neither 'url' nor 'url_base' can be read", "");
+            None
+        }
+    };
+    let post = match component.text("http_method") {
+        None | Some("GET") => false,
+        Some("POST") => true,
+        Some(other) => {
+            component.refuse(
+                "http_method",
+                &format!("the method '{other}' is not supported in this version"),
+                "GET or POST",
+            );
+            false
+        }
+    };
+    let body = body(component);
+    let auth = component
+        .child("authenticator", &AUTHENTICATORS, false)
+        .map_or(Some(Auth::None), |(kind, authenticator)| auth(kind, &authenticator));
+    let max_retries = component.child("error_handler", &["DefaultErrorHandler"], false).and_then(|(_, handler)| {
+        let max_retries = handler.count("max_retries").and_then(|n| u32::try_from(n).ok());
+        for key in ["response_filters", "backoff_strategies"] {
+            if !handler.list(key).is_empty() {
+                handler.refuse(key, &format!("'{key}' is not supported in this version"), "leave it out");
+            }
+        }
+        handler.finish(&[]);
+        max_retries
+    });
+    let headers = pairs(component, "request_headers");
+    let parameters = pairs(component, "request_parameters");
+    component.finish(&["name", "use_cache"]);
+    Some(RequestPlan { url: url?, post, headers, parameters, body: body?, auth: auth?, max_retries })
+}
+
+/// A map of templates to templates.
+fn pairs(component: &Component<'_>, key: &'static str) -> Vec<(Template, Template)> {
+    let Some(node) = component.field(key) else { return Vec::new() };
+    if !matches!(node.kind, Kind::Map(_)) {
+        component.refuse(key, &format!("a map is expected, not {}", node.describe()), "");
+    }
+    let pair = |(name, value): &(String, Node)| {
+        let path = format!("{}.{name}", component.at(key));
+        let key = Node { line: value.line, kind: Kind::Text(name.clone()) };
+        Some((component.compile(&key, &path)?, component.compile(value, &path)?))
+    };
+    node.entries().iter().filter_map(pair).collect()
+}
+
+fn body(component: &Component<'_>) -> Option<BodyPlan> {
+    let json = component.field("request_body_json");
+    let data = component.field("request_body_data");
+    match (json, data) {
+        (None, None) => Some(BodyPlan::None),
+        (Some(json), None) => nested(component, json, &component.at("request_body_json")).map(BodyPlan::Json),
+        (None, Some(data)) if data.text().is_some() => {
+            component.compile(data, &component.at("request_body_data")).map(BodyPlan::Text)
+        }
+        (None, Some(_)) => Some(BodyPlan::Form(pairs(component, "request_body_data"))),
+        (Some(_), Some(_)) => {
+            component.refuse(
+                "request_body_data",
+                "both 'request_body_json' and 'request_body_data' are given",
+                "leave one out",
+            );
+            None
+        }
+    }
+}
+
+fn nested(component: &Component<'_>, node: &Node, path: &str) -> Option<Nested> {
+    Some(match &node.kind {
+        Kind::Text(_) => Nested::Leaf(component.compile(node, path)?),
+        Kind::Null | Kind::Bool(_) | Kind::Number(_) => Nested::Fixed(node.to_json()),
+        Kind::List(items) => {
+            let items = items.iter().enumerate().map(|(at, item)| nested(component, item, &format!("{path}[{at}]")));
+            Nested::List(items.collect::<Option<_>>()?)
+        }
+        Kind::Map(entries) => {
+            let entry = |(key, value): &(String, Node)| {
+                let path = format!("{path}.{key}");
+                let key = Node { line: value.line, kind: Kind::Text(key.clone()) };
+                Some((component.compile(&key, &path)?, nested(component, value, &path)?))
+            };
+            Nested::Map(entries.iter().map(entry).collect::<Option<_>>()?)
+        }
+    })
+}
+
+fn auth(kind: &str, component: &Component<'_>) -> Option<Auth> {
+    let auth = match kind {
+        "BearerAuthenticator" => component.template("api_token", true).map(Auth::Bearer),
+        "BasicHttpAuthenticator" => {
+            let password = component.template("password", false);
+            component.template("username", true).map(|username| Auth::Basic { username, password })
+        }
+        "ApiKeyAuthenticator" => {
+            let token = component.template("api_token", false);
+            let header = component.template("header", false);
+            let option = match (header, component.child("inject_into", &["RequestOption"], false)) {
+                (Some(header), None) => Some(RequestOption { inject: Inject::Header, field: vec![header] }),
+                (None, Some((_, option))) => request_option(&option),
+                (Some(_), Some(_)) | (None, None) => {
+                    component.refuse("inject_into", "one of 'header' and 'inject_into' is expected", "");
+                    None
+                }
+            };
+            if token.is_none() {
+                component.refuse("api_token", "'api_token' is missing", "");
+            }
+            token.zip(option).map(|(token, option)| Auth::Key { token, option })
+        }
+        _ => Some(Auth::None),
+    };
+    component.finish(&[]);
+    auth
+}
+
+/// Reads where a value goes.
+pub(super) fn request_option(component: &Component<'_>) -> Option<RequestOption> {
+    let inject = match component.text("inject_into") {
+        Some("request_parameter") => Some(Inject::Parameter),
+        Some("header") => Some(Inject::Header),
+        Some("body_json") => Some(Inject::BodyJson),
+        Some("body_data") => Some(Inject::BodyData),
+        Some(other) => {
+            component.refuse("inject_into", &format!("'{other}' is not a place in a request"), "");
+            None
+        }
+        None => {
+            component.refuse("inject_into", "'inject_into' is missing", "");
+            None
+        }
+    };
+    let name = component.template("field_name", false);
+    let path = templates(component, "field_path");
+    let field = match (name, path.is_empty()) {
+        (Some(name), true) => vec![name],
+        (None, false) if inject == Some(Inject::BodyJson) => path,
+        (None, false) => {
+            component.refuse("field_path", "a path is only possible in a JSON body", "use field_name");
+            return None;
+        }
+        (Some(_), false) | (None, true) => {
+            component.refuse("field_name", "one of 'field_name' and 'field_path' is expected", "");
+            return None;
+        }
+    };
+    component.finish(&[]);
+    Some(RequestOption { inject: inject?, field })
+}

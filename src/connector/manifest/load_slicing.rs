@@ -1,0 +1,140 @@
+//! Reading paginators and cursors.
+
+use super::{
+    datetime::{Duration, Format},
+    load::fixed_text,
+    load_request::request_option,
+    plan::{Bound, CursorPlan, Paginator, RequestOption, Strategy, TokenOption},
+    reader::Component,
+    yaml::{Kind, Node},
+};
+
+pub(super) fn paginator(kind: &str, component: &Component<'_>) -> Option<Paginator> {
+    if kind == "NoPagination" {
+        component.finish(&[]);
+        return None;
+    }
+    let strategies = ["CursorPagination", "PageIncrement", "OffsetIncrement"];
+    let found = component.child("pagination_strategy", &strategies, true).and_then(|(kind, strategy)| {
+        let page_size = strategy.template("page_size", false);
+        let strategy_plan = match kind {
+            "OffsetIncrement" => Some(Strategy::Offset { on_first: strategy.truth("inject_on_first_request") }),
+            "PageIncrement" => {
+                let first = strategy.count("start_from_page").and_then(|n| i64::try_from(n).ok()).unwrap_or(0);
+                Some(Strategy::Page { first, on_first: strategy.truth("inject_on_first_request") })
+            }
+            _ => {
+                let stop = strategy.template("stop_condition", false);
+                strategy.template("cursor_value", true).map(|value| Strategy::Cursor { value, stop })
+            }
+        };
+        strategy.finish(&[]);
+        Some((strategy_plan?, page_size))
+    });
+    let size_option = option(component, "page_size_option");
+    let token_option =
+        component.child("page_token_option", &["RequestOption", "RequestPath"], false).and_then(|(kind, option)| {
+            if kind == "RequestPath" {
+                option.finish(&[]);
+                return Some(TokenOption::Path);
+            }
+            request_option(&option).map(TokenOption::Option)
+        });
+    component.finish(&["url_base"]);
+    let (strategy, page_size) = found?;
+    if size_option.is_some() && page_size.is_none() {
+        component.refuse("page_size_option", "a page size is to be sent, but the strategy has no page_size", "");
+    }
+    Some(Paginator { strategy, page_size, size_option, token_option })
+}
+
+fn option(component: &Component<'_>, key: &'static str) -> Option<RequestOption> {
+    component.child(key, &["RequestOption"], false).and_then(|(_, option)| request_option(&option))
+}
+
+pub(super) fn cursor(component: &Component<'_>) -> Option<CursorPlan> {
+    let field = fixed_text(component, "cursor_field", true);
+    let format = component.text("datetime_format").map(|text| (text, Format::compile(text)));
+    let format = match format {
+        None => {
+            component.refuse("datetime_format", "'datetime_format' is missing", "");
+            None
+        }
+        Some((_, Ok(format))) => Some(format),
+        Some((_, Err(directive))) => {
+            component.refuse("datetime_format", &format!("the directive {directive} is not known"), "");
+            None
+        }
+    };
+    let mut record_formats: Vec<Format> = Vec::new();
+    for node in component.list("cursor_datetime_formats") {
+        match node.text().map(Format::compile) {
+            Some(Ok(format)) => record_formats.push(format),
+            Some(Err(_)) | None => {
+                component.refuse("cursor_datetime_formats", "a format with known directives is expected", "")
+            }
+        }
+    }
+    let start = bound(component, "start_datetime");
+    if start.is_none() {
+        component.refuse("start_datetime", "'start_datetime' is missing or cannot be read", "");
+    }
+    let end = bound(component, "end_datetime");
+    let step = component.template("step", false);
+    let granularity = component.text("cursor_granularity").map(|text| {
+        Duration::parse(text).unwrap_or_else(|| {
+            component.refuse("cursor_granularity", "an ISO 8601 duration such as PT1S is expected", "");
+            Duration::default()
+        })
+    });
+    if step.is_some() && granularity.is_none() {
+        component.refuse("step", "'step' needs 'cursor_granularity'", "");
+    }
+    let lookback = component.template("lookback_window", false);
+    let start_option = option(component, "start_time_option");
+    let end_option = option(component, "end_time_option");
+    let start_name = component.text("partition_field_start").unwrap_or("start_time").to_owned();
+    let end_name = component.text("partition_field_end").unwrap_or("end_time").to_owned();
+    for key in ["is_data_feed", "is_client_side_incremental", "is_compare_strictly"] {
+        if component.truth(key) {
+            component.refuse(key, &format!("'{key}' is not supported in this version"), "leave it out");
+        }
+    }
+    component.finish(&["global_substream_cursor"]);
+    let format = format?;
+    if record_formats.is_empty() {
+        record_formats.push(format.clone());
+    }
+    Some(CursorPlan {
+        field: field?,
+        format,
+        record_formats,
+        start: start?,
+        end,
+        step,
+        granularity: granularity.unwrap_or_default(),
+        lookback,
+        start_option,
+        end_option,
+        start_name,
+        end_name,
+    })
+}
+
+/// A text, or a `MinMaxDatetime`.
+fn bound(component: &Component<'_>, key: &'static str) -> Option<Bound> {
+    let node: &Node = component.field(key)?;
+    if !matches!(node.kind, Kind::Map(_)) {
+        return component.template(key, true).map(|time| Bound { time, format: None, at_least: None, at_most: None });
+    }
+    let (_, bound) = component.open(node, component.at(key), &["MinMaxDatetime"])?;
+    let format = bound.text("datetime_format").filter(|text| !text.is_empty()).map(Format::compile);
+    if let Some(Err(directive)) = &format {
+        bound.refuse("datetime_format", &format!("the directive {directive} is not known"), "");
+    }
+    let at_least = bound.template("min_datetime", false);
+    let at_most = bound.template("max_datetime", false);
+    let time = bound.template("datetime", true);
+    bound.finish(&[]);
+    Some(Bound { time: time?, format: format.and_then(Result::ok), at_least, at_most })
+}

@@ -1,0 +1,147 @@
+//! The place inside an unfinished pull: what a [`Position`] of a manifest stream holds.
+//!
+//! Owns its form and the counters that tell a listing that goes on from one that is stuck. A page is a function of the
+//! request, so everything that the next page needs to know stands here.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::slices::Window;
+use crate::{
+    connector::{ConnectorError, ErrorKind},
+    domain::{clock::Timestamp, cursor::Position},
+};
+
+/// The form of the position; another one is not guessed at.
+const VERSION: u32 = 1;
+/// Pages without a record that still name a next page, one after the other.
+const MAX_EMPTY_PAGES: u32 = 20;
+/// The same body again, one after the other.
+const MAX_SAME_PAGES: u32 = 3;
+/// Pages of one slice.
+const MAX_PAGES: u32 = 1_000_000;
+/// Times that one query was begun again because records left it while it was read.
+const MAX_RESTARTS: u32 = 100;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Place {
+    v: u32,
+    /// The query's window in microseconds; a stream without a cursor has none.
+    pub start: Option<i64>,
+    pub end: Option<i64>,
+    /// The next page's token; `null` asks for the query's first page.
+    pub token: Value,
+    /// Page size that the pull began with, so that page numbers keep their meaning.
+    pub size: Option<u64>,
+    /// Pages read of this slice.
+    pub page: u32,
+    /// Records read of this query.
+    pub seen: u64,
+    /// Latest cursor value handed over in this pull, in microseconds.
+    pub latest: Option<i64>,
+    /// The records' order was broken: the cursor waits for the end of the slice.
+    pub unordered: bool,
+    /// What the provider said the query has.
+    pub total: Option<i64>,
+    empty: u32,
+    same: u32,
+    restarts: u32,
+    /// Fingerprint of the last page's body.
+    body: String,
+}
+
+impl Place {
+    pub fn first(window: Option<Window>, size: Option<u64>, token: Value) -> Self {
+        Self {
+            v: VERSION,
+            start: window.map(|window| window.start.micros()),
+            end: window.map(|window| window.end.micros()),
+            token,
+            size,
+            page: 0,
+            seen: 0,
+            latest: None,
+            unordered: false,
+            total: None,
+            empty: 0,
+            same: 0,
+            restarts: 0,
+            body: String::new(),
+        }
+    }
+
+    /// # Errors
+    /// [`ErrorKind::PositionExpired`] when the position is not one of ours.
+    pub fn read(position: &Position) -> Result<Self, ConnectorError> {
+        let expired = || {
+            ConnectorError::new(ErrorKind::PositionExpired, "the position is of another version; begin the pull again")
+        };
+        let place: Self = serde_json::from_value(position.0.clone()).map_err(|_| expired())?;
+        if place.v == VERSION { Ok(place) } else { Err(expired()) }
+    }
+
+    pub fn position(&self) -> Position {
+        Position(serde_json::to_value(self).unwrap_or(Value::Null))
+    }
+
+    pub fn window(&self) -> Option<Window> {
+        let at = |micros: Option<i64>| micros.and_then(Timestamp::from_micros);
+        Some(Window { start: at(self.start)?, end: at(self.end)? })
+    }
+
+    /// The next page of the same query.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Stuck`] when the provider goes round in circles.
+    pub fn next_page(mut self, token: Value, records: u64, body: &str) -> Result<Self, ConnectorError> {
+        let stuck = |what: String| Err(ConnectorError::new(ErrorKind::Stuck, what));
+        if token == self.token {
+            return stuck(format!("page {} names itself as the next one", self.page + 1));
+        }
+        self.empty = if records == 0 { self.empty + 1 } else { 0 };
+        if self.empty > MAX_EMPTY_PAGES {
+            return stuck(format!("{} pages in a row had no record and named a next page", self.empty));
+        }
+        // An empty page looks like any other empty page.
+        self.same = if records > 0 && self.body == body { self.same + 1 } else { 0 };
+        if self.same >= MAX_SAME_PAGES {
+            return stuck(format!("the same page came {} times in a row", self.same + 1));
+        }
+        body.clone_into(&mut self.body);
+        self.page += 1;
+        if self.page > MAX_PAGES {
+            return stuck(format!("the slice has more than {MAX_PAGES} pages"));
+        }
+        self.token = token;
+        self.seen += records;
+        Ok(self)
+    }
+
+    /// A new query of the same slice, from the latest cursor value on.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Stuck`] when that leads no further; `forced` asks again from the same instant a few times first.
+    pub fn ask_again(mut self, from: Option<i64>, first_token: Value, forced: bool) -> Result<Self, ConnectorError> {
+        let from = from.or(self.start);
+        let moves = from > self.start;
+        self.restarts = if moves { 0 } else { self.restarts + 1 };
+        if !moves && (!forced || self.restarts > MAX_RESTARTS) {
+            let message = "the provider's cap on results is reached by records that share one cursor value; nothing can be asked for beyond them";
+            let moving = "records keep leaving the listing while it is read; it could not be read to its end";
+            return Err(ConnectorError::new(ErrorKind::Stuck, if forced { moving } else { message }));
+        }
+        self.start = from;
+        self.token = first_token;
+        self.page += 1;
+        self.seen = 0;
+        self.total = None;
+        self.body = String::new();
+        Ok(self)
+    }
+
+    /// The next slice of the same pull.
+    pub fn next_slice(self, window: Window, first_token: Value) -> Self {
+        Self { latest: self.latest, ..Self::first(Some(window), self.size, first_token) }
+    }
+}

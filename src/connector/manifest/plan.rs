@@ -1,0 +1,145 @@
+//! What a manifest comes down to: one plan per stream, with every template compiled.
+//!
+//! Owns the shapes that loading fills and pulling follows. Refuses behaviour.
+
+use super::{datetime::Format, template::Template};
+use crate::connector::StreamSpec;
+
+/// How one stream is read.
+pub(super) struct StreamPlan {
+    pub spec: StreamSpec,
+    pub request: RequestPlan,
+    pub selector: Selector,
+    pub paginator: Option<Paginator>,
+    pub cursor: Option<CursorPlan>,
+    pub transformations: Vec<Transformation>,
+    pub promises: Promises,
+}
+
+/// What `x-tidegate` of a stream tells beyond the format.
+#[derive(Debug, Default)]
+pub(super) struct Promises {
+    /// Records come sorted by cursor, ascending, across the pages of a slice.
+    pub ordered_by_cursor: bool,
+    /// The provider gives no more than so many results for one query.
+    pub max_slice_records: Option<u64>,
+    /// Where the answer says how many records the query has.
+    pub total: Option<Vec<String>>,
+    /// The records' path may be missing when there are none.
+    pub records_optional: bool,
+}
+
+pub(super) struct RequestPlan {
+    pub url: UrlPlan,
+    pub post: bool,
+    pub headers: Vec<(Template, Template)>,
+    pub parameters: Vec<(Template, Template)>,
+    pub body: BodyPlan,
+    pub auth: Auth,
+    pub max_retries: Option<u32>,
+}
+
+pub(super) enum UrlPlan {
+    Whole(Template),
+    Joined { base: Template, path: Option<Template> },
+}
+
+pub(super) enum BodyPlan {
+    None,
+    Json(Nested),
+    Form(Vec<(Template, Template)>),
+    Text(Template),
+}
+
+/// A JSON value with templates in it.
+pub(super) enum Nested {
+    Leaf(Template),
+    Fixed(serde_json::Value),
+    List(Vec<Nested>),
+    Map(Vec<(Template, Nested)>),
+}
+
+pub(super) enum Auth {
+    None,
+    Bearer(Template),
+    Key { token: Template, option: RequestOption },
+    Basic { username: Template, password: Option<Template> },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Inject {
+    Parameter,
+    Header,
+    BodyJson,
+    BodyData,
+}
+
+/// Where a value goes into a request.
+pub(super) struct RequestOption {
+    pub inject: Inject,
+    /// One part, or the path into a JSON body.
+    pub field: Vec<Template>,
+}
+
+pub(super) struct Selector {
+    pub path: Vec<Template>,
+    pub filter: Option<Template>,
+}
+
+pub(super) enum Transformation {
+    Add { path: Vec<Template>, value: Template, as_text: bool, condition: Option<Template> },
+    Remove { path: Vec<String>, condition: Option<Template> },
+}
+
+pub(super) struct Paginator {
+    pub strategy: Strategy,
+    pub page_size: Option<Template>,
+    pub size_option: Option<RequestOption>,
+    pub token_option: Option<TokenOption>,
+}
+
+pub(super) enum TokenOption {
+    /// The token is the whole address of the next page.
+    Path,
+    Option(RequestOption),
+}
+
+pub(super) enum Strategy {
+    Offset { on_first: bool },
+    Page { first: i64, on_first: bool },
+    Cursor { value: Template, stop: Option<Template> },
+}
+
+pub(super) struct CursorPlan {
+    /// As in the manifest: the key of the state.
+    pub field: String,
+    /// The state's own format, and what requests are given.
+    pub format: Format,
+    /// Formats that a record's value may have, tried in order.
+    pub record_formats: Vec<Format>,
+    pub start: Bound,
+    pub end: Option<Bound>,
+    pub step: Option<Template>,
+    pub granularity: super::datetime::Duration,
+    pub lookback: Option<Template>,
+    pub start_option: Option<RequestOption>,
+    pub end_option: Option<RequestOption>,
+    /// What the bounds are called in `stream_slice`.
+    pub start_name: String,
+    pub end_name: String,
+}
+
+/// A time from the configuration, with its limits.
+pub(super) struct Bound {
+    pub time: Template,
+    pub format: Option<Format>,
+    pub at_least: Option<Template>,
+    pub at_most: Option<Template>,
+}
+
+/// How the provider is asked who we are.
+pub(super) struct IdentityPlan {
+    pub stream: usize,
+    pub path: Template,
+    pub account_id: Option<Vec<String>>,
+}

@@ -1,0 +1,242 @@
+//! Reading components: typed access to a node, with everything that is wrong collected and nothing skipped.
+//!
+//! Owns the refusals: an unknown component, a component that needs Python, an unknown key, a wrong kind of value. Owns
+//! `$parameters`, too: what a parent gives stands for a field that a component does not have itself.
+
+use std::{cell::RefCell, collections::BTreeSet, rc::Rc, sync::Arc};
+
+use serde_json::{Map, Value};
+
+use super::{
+    template::{Engine, Template},
+    yaml::{Kind, Node},
+};
+
+/// Something in a manifest that stops it from being used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Where in the manifest, e.g. `streams[0].retriever.paginator`.
+    pub path: String,
+    /// From 1; 0 when unknown.
+    pub line: u64,
+    pub message: String,
+    pub remedy: String,
+}
+
+/// Everything that was found so far.
+pub(super) type Problems = Vec<Problem>;
+
+/// What all components of one load share.
+pub(super) struct Load {
+    pub engine: RefCell<Engine>,
+    pub problems: RefCell<Problems>,
+}
+
+/// Keys that any component may have and that change nothing for us.
+const TOLERATED: [&str; 5] = ["type", "$parameters", "$options", "linked", "x-tidegate"];
+
+/// One component of a manifest, being read.
+pub(super) struct Component<'n> {
+    pub node: &'n Node,
+    pub path: String,
+    pub load: &'n Load,
+    parameters: Rc<Vec<(String, &'n Node)>>,
+    json_parameters: Arc<Value>,
+    known: RefCell<BTreeSet<&'static str>>,
+}
+
+impl<'n> Component<'n> {
+    /// The manifest itself.
+    pub fn root(node: &'n Node, load: &'n Load) -> Self {
+        let json_parameters = Arc::new(Value::Object(Map::new()));
+        Self { node, path: String::new(), load, parameters: Rc::default(), json_parameters, known: RefCell::default() }
+    }
+
+    /// Opens a component below this one. Where `type` is missing, the first expected one is meant.
+    pub fn open(&self, node: &'n Node, path: String, expected: &[&'static str]) -> Option<(&'static str, Self)> {
+        if !matches!(node.kind, Kind::Map(_)) {
+            self.refuse_at(
+                node,
+                &path,
+                &format!("a {} is expected, not {}", expected.join(" or "), node.describe()),
+                "",
+            );
+            return None;
+        }
+        let name = node.get("type").map_or(Some(expected[0]), Node::text).unwrap_or("");
+        if name.starts_with("Custom") || node.get("class_name").is_some() {
+            let remedy = "components in Python are not run; write a native connector for it";
+            self.refuse_at(node, &path, &format!("the component '{name}' needs Python"), remedy);
+            return None;
+        }
+        let Some(known) = expected.iter().find(|known| **known == name) else {
+            let message = format!("the component '{name}' is not supported here in this version");
+            self.refuse_at(node, &path, &message, &format!("supported here: {}", expected.join(", ")));
+            return None;
+        };
+        let own = node.get("$parameters").or_else(|| node.get("$options")).map_or(&[][..], Node::entries);
+        let (parameters, json_parameters) = if own.is_empty() {
+            (Rc::clone(&self.parameters), Arc::clone(&self.json_parameters))
+        } else {
+            let inherited = self.parameters.iter().filter(|(key, _)| !own.iter().any(|(mine, _)| mine == key));
+            let all: Vec<_> = own.iter().map(|(key, value)| (key.clone(), value)).chain(inherited.cloned()).collect();
+            let json: Map<_, _> = all.iter().map(|(key, node)| (key.clone(), node.to_json())).collect();
+            (Rc::new(all), Arc::new(Value::Object(json)))
+        };
+        let known_keys = RefCell::default();
+        Some((known, Component { node, path, load: self.load, parameters, json_parameters, known: known_keys }))
+    }
+
+    /// Opens the component in that field; a missing one is a problem when `required`.
+    pub fn child(&self, key: &'static str, expected: &[&'static str], required: bool) -> Option<(&'static str, Self)> {
+        match self.field(key) {
+            Some(node) => self.open(node, self.at(key), expected),
+            None => {
+                if required {
+                    self.refuse(key, &format!("'{key}' is missing"), &format!("expected: {}", expected.join(" or ")));
+                }
+                None
+            }
+        }
+    }
+
+    /// Opens each component of the list in that field.
+    pub fn children(&self, key: &'static str, expected: &[&'static str]) -> Vec<(&'static str, Self)> {
+        let items = self.list(key);
+        items
+            .into_iter()
+            .enumerate()
+            .filter_map(|(i, n)| self.open(n, format!("{}[{i}]", self.at(key)), expected))
+            .collect()
+    }
+
+    /// The field's node: the component's own, else a parameter of that name. An explicit null is none.
+    pub fn field(&self, key: &'static str) -> Option<&'n Node> {
+        self.known.borrow_mut().insert(key);
+        let own = self.node.get(key);
+        let given = || self.parameters.iter().find(|(name, _)| name == key).map(|(_, node)| *node);
+        own.or_else(given).filter(|node| node.kind != Kind::Null)
+    }
+
+    /// The items of the list in that field; a missing one has none.
+    pub fn list(&self, key: &'static str) -> Vec<&'n Node> {
+        match self.field(key) {
+            None => Vec::new(),
+            Some(Node { kind: Kind::List(items), .. }) => items.iter().collect(),
+            Some(other) => {
+                self.refuse_at(other, &self.at(key), &format!("a list is expected, not {}", other.describe()), "");
+                Vec::new()
+            }
+        }
+    }
+
+    pub fn text(&self, key: &'static str) -> Option<&'n str> {
+        let node = self.field(key)?;
+        if node.text().is_none() {
+            self.refuse_at(node, &self.at(key), &format!("text is expected, not {}", node.describe()), "");
+        }
+        node.text()
+    }
+
+    pub fn truth(&self, key: &'static str) -> bool {
+        match self.field(key) {
+            None => false,
+            Some(Node { kind: Kind::Bool(truth), .. }) => *truth,
+            Some(other) => {
+                self.refuse_at(
+                    other,
+                    &self.at(key),
+                    &format!("true or false is expected, not {}", other.describe()),
+                    "",
+                );
+                false
+            }
+        }
+    }
+
+    pub fn number(&self, key: &'static str) -> Option<f64> {
+        let node = self.field(key)?;
+        let Kind::Number(number) = &node.kind else {
+            self.refuse_at(node, &self.at(key), &format!("a number is expected, not {}", node.describe()), "");
+            return None;
+        };
+        number.as_f64()
+    }
+
+    pub fn count(&self, key: &'static str) -> Option<u64> {
+        let node = self.field(key)?;
+        let Kind::Number(number) = &node.kind else {
+            self.refuse_at(node, &self.at(key), &format!("a whole number is expected, not {}", node.describe()), "");
+            return None;
+        };
+        if number.as_u64().is_none() {
+            self.refuse_at(node, &self.at(key), "a whole number from 0 is expected", "");
+        }
+        number.as_u64()
+    }
+
+    /// The field as a template; numbers and truth values are taken as their text.
+    pub fn template(&self, key: &'static str, required: bool) -> Option<Template> {
+        match self.field(key) {
+            Some(node) => self.compile(node, &self.at(key)),
+            None => {
+                if required {
+                    self.refuse(key, &format!("'{key}' is missing"), "");
+                }
+                None
+            }
+        }
+    }
+
+    pub fn compile(&self, node: &Node, path: &str) -> Option<Template> {
+        let text = match &node.kind {
+            Kind::Text(text) => text.clone(),
+            Kind::Number(_) | Kind::Bool(_) | Kind::Null => super::literal::to_text(&node.to_json()),
+            Kind::List(_) | Kind::Map(_) => {
+                self.refuse_at(node, path, &format!("text is expected, not {}", node.describe()), "");
+                return None;
+            }
+        };
+        match self.load.engine.borrow_mut().compile(&text, path, &self.json_parameters) {
+            Ok(template) => Some(template),
+            Err(message) => {
+                self.refuse_at(node, path, &message, "");
+                None
+            }
+        }
+    }
+
+    /// The path of a field of this component.
+    pub fn at(&self, key: &str) -> String {
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+    }
+
+    /// Something is wrong with that field.
+    pub fn refuse(&self, key: &str, message: &str, remedy: &str) {
+        let node = self.node.get(key).unwrap_or(self.node);
+        self.refuse_at(node, &self.at(key), message, remedy);
+    }
+
+    pub fn refuse_at(&self, node: &Node, path: &str, message: &str, remedy: &str) {
+        let line = if node.line == 0 { self.node.line } else { node.line };
+        let remedy = if remedy.is_empty() { "correct the manifest" } else { remedy };
+        let problem = Problem { path: path.to_owned(), line, message: message.to_owned(), remedy: remedy.to_owned() };
+        let mut problems = self.load.problems.borrow_mut();
+        // One piece that is used by many streams is one problem of its line, told once.
+        if !problems.iter().any(|have| have.line == problem.line && have.message == problem.message && line != 0) {
+            problems.push(problem);
+        }
+    }
+
+    /// Refuses every key that nobody asked for: what is not understood must not be left out in silence.
+    /// Keys in `harmless` change nothing about what is read.
+    pub fn finish(&self, harmless: &[&str]) {
+        for (key, node) in self.node.entries() {
+            let key = key.as_str();
+            if !(self.known.borrow().contains(key) || TOLERATED.contains(&key) || harmless.contains(&key)) {
+                let message = format!("'{key}' is not supported here in this version");
+                self.refuse_at(node, &self.at(key), &message, "leave it out, or wait for its support");
+            }
+        }
+    }
+}

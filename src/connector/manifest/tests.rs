@@ -1,0 +1,493 @@
+//! Whole manifests against a provider on loopback, and what loading refuses.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use axum::{Json, Router, extract::State, http::HeaderMap, routing::post};
+use serde_json::json;
+
+use super::*;
+use crate::{
+    connector::http::testing::{ManualClock, RawServer, Secrets, answer, gate},
+    domain::{
+        clock::{Clock, Timestamp},
+        record::Item,
+    },
+};
+
+const NOW: &str = "2026-01-31T08:00:00Z";
+const HUBSPOT: &str = include_str!("../../../connectors/hubspot/manifest.yaml");
+
+fn connector(manifest: &str, config: Value) -> ManifestConnector {
+    let manifest = Manifest::load(manifest).unwrap();
+    let clock = ManualClock::at(NOW);
+    let facts = ConnectionFacts {
+        connection_key: "acme".into(),
+        provider_account_id: "1".into(),
+        config,
+        credential: Secrets::of(&["tok-1", "tok-2"]),
+        gate: gate(&clock),
+    };
+    ManifestConnector::new(&manifest, "test", facts).unwrap()
+}
+
+fn request(stream: &str, mode: SyncMode, cursor: Option<Value>) -> PullRequest {
+    PullRequest {
+        stream: stream.into(),
+        mode,
+        cursor,
+        position: None,
+        started_at: NOW.parse().unwrap(),
+        limit: None,
+        traffic: Arc::default(),
+    }
+}
+
+/// All pages of a pull.
+async fn drain(connector: &ManifestConnector, mut request: PullRequest) -> Result<Vec<Page>, ConnectorError> {
+    let mut pages = Vec::new();
+    loop {
+        let page = connector.pull(&request).await?;
+        request.position.clone_from(&page.next);
+        pages.push(page);
+        if request.position.is_none() {
+            return Ok(pages);
+        }
+        assert!(pages.len() < 500, "the pull does not end");
+    }
+}
+
+fn ids(pages: &[Page]) -> Vec<String> {
+    let items = pages.iter().flat_map(|page| &page.items);
+    items
+        .map(|item| match item {
+            Item::Record(record) => record.external_id.clone().unwrap_or_default(),
+            Item::Broken(broken) => broken.place.clone(),
+        })
+        .collect()
+}
+
+/// A manifest with one stream; `retriever` and `rest` are YAML lines at their own depth.
+fn manifest(retriever: &str, stream: &str) -> String {
+    format!(
+        r#"version: 6.0.0
+type: DeclarativeSource
+check: {{type: CheckStream, stream_names: [things]}}
+streams:
+  - type: DeclarativeStream
+    name: things
+    primary_key: id
+{stream}
+    retriever:
+      type: SimpleRetriever
+      requester:
+        type: HttpRequester
+        url_base: "{{{{ config['base_url'] }}}}"
+        path: /things
+        authenticator: {{type: BearerAuthenticator, api_token: "{{{{ config['token'] }}}}"}}
+      record_selector: {{type: RecordSelector, extractor: {{type: DpathExtractor, field_path: [data]}}}}
+{retriever}
+spec:
+  type: Spec
+  connection_specification: {{properties: {{token: {{type: string, airbyte_secret: true}}}}}}
+"#
+    )
+}
+
+const CURSOR_PAGING: &str = r#"
+      paginator:
+        type: DefaultPaginator
+        page_token_option: {type: RequestOption, inject_into: request_parameter, field_name: after}
+        pagination_strategy: {type: CursorPagination, cursor_value: "{{ response.get('next', {}) }}"}"#;
+
+#[tokio::test]
+async fn a_listing_is_read_to_its_end_and_its_token_is_sent() {
+    let server = RawServer::start(vec![
+        answer(200, "", r#"{"data":[{"id":1},{"id":2}],"next":"b c"}"#),
+        answer(200, "", r#"{"data":[],"next":"d"}"#),
+        answer(200, "", r#"{"data":[{"id":3},7]}"#),
+    ])
+    .await;
+    let connector = connector(&manifest(CURSOR_PAGING, ""), json!({"base_url": server.base}));
+    let pages = drain(&connector, request("things", SyncMode::FullRefresh, None)).await.unwrap();
+    assert_eq!(ids(&pages), ["1", "2", "3", "page 3, item 2"]);
+    assert!(pages[0].resumable && pages[0].cursor.is_none());
+    let asked: Vec<_> = server.seen().iter().map(|text| text.lines().next().unwrap().to_owned()).collect();
+    assert_eq!(asked, ["GET /things HTTP/1.1", "GET /things?after=b+c HTTP/1.1", "GET /things?after=d HTTP/1.1"]);
+    assert!(server.seen()[0].contains("authorization: Bearer tok-1"), "{}", server.seen()[0]);
+}
+
+#[tokio::test]
+async fn circles_end_as_stuck() {
+    let same_token = answer(200, "", r#"{"data":[{"id":1}],"next":"a"}"#);
+    let empty = (0..40).map(|n| answer(200, "", &format!(r#"{{"data":[],"next":"t{n}"}}"#))).collect();
+    let offset = r#"
+      paginator:
+        type: DefaultPaginator
+        page_token_option: {type: RequestOption, inject_into: request_parameter, field_name: offset}
+        pagination_strategy: {type: OffsetIncrement, page_size: 1}"#;
+    for (paging, scripts) in [
+        (CURSOR_PAGING, vec![same_token]),
+        (CURSOR_PAGING, empty),
+        (offset, vec![answer(200, "", r#"{"data":[{"id":1}]}"#)]),
+    ] {
+        let server = RawServer::start(scripts).await;
+        let connector = connector(&manifest(paging, ""), json!({"base_url": server.base}));
+        let error = drain(&connector, request("things", SyncMode::FullRefresh, None)).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Stuck, "{error}");
+    }
+}
+
+#[tokio::test]
+async fn pages_that_cannot_be_read_fail_whole() {
+    for (body, kind) in [
+        ("<html>", ErrorKind::Decode),
+        (r#"{"items":[]}"#, ErrorKind::Decode),
+        ("", ErrorKind::Decode),
+        (r#""text""#, ErrorKind::Decode),
+    ] {
+        let server = RawServer::start(vec![answer(200, "", body)]).await;
+        let connector = connector(&manifest("", ""), json!({"base_url": server.base}));
+        let error = connector.pull(&request("things", SyncMode::FullRefresh, None)).await.unwrap_err();
+        assert_eq!(error.kind, kind, "{body}");
+    }
+    let server = RawServer::start(vec![answer(200, "", r#"{"data":null}"#)]).await;
+    let connector = connector(&manifest("", ""), json!({"base_url": server.base}));
+    let page = connector.pull(&request("things", SyncMode::FullRefresh, None)).await.unwrap();
+    assert!(page.items.is_empty() && page.next.is_none());
+    let error = connector.pull(&request("things", SyncMode::Incremental, None)).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Settings);
+    let error = connector.pull(&request("others", SyncMode::FullRefresh, None)).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Settings);
+}
+
+#[tokio::test]
+async fn a_next_page_on_another_host_is_refused_before_it_is_asked() {
+    let paging = r#"
+      paginator:
+        type: DefaultPaginator
+        page_token_option: {type: RequestPath}
+        pagination_strategy: {type: CursorPagination, cursor_value: "{{ response['next'] }}"}"#;
+    let next = |url: &str| answer(200, "", &format!(r#"{{"data":[{{"id":1}}],"next":"{url}"}}"#));
+    for url in ["http://169.254.169.254/latest", "https://evil.example/x", "http://127.0.0.1:1/x", "//evil.example/"] {
+        let server = RawServer::start(vec![next(url)]).await;
+        let connector = connector(&manifest(paging, ""), json!({"base_url": server.base}));
+        let error = drain(&connector, request("things", SyncMode::FullRefresh, None)).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Policy, "{url}: {error}");
+        assert_eq!(server.seen().len(), 1);
+    }
+    let server = RawServer::start(vec![next("/things?page=2"), answer(200, "", r#"{"data":[{"id":2}]}"#)]).await;
+    let connector = connector(&manifest(paging, ""), json!({"base_url": server.base}));
+    let pages = drain(&connector, request("things", SyncMode::FullRefresh, None)).await.unwrap();
+    assert_eq!(ids(&pages), ["1", "2"]);
+    assert!(server.seen()[1].starts_with("GET /things?page=2 "));
+}
+
+const STEPPED: &str = r#"
+    incremental_sync:
+      type: DatetimeBasedCursor
+      cursor_field: changed
+      datetime_format: "%Y-%m-%dT%H:%M:%SZ"
+      start_datetime: "{{ config['start_date'] }}"
+      step: P10D
+      cursor_granularity: PT1S
+      lookback_window: P1D
+      start_time_option: {type: RequestOption, inject_into: request_parameter, field_name: from}
+      end_time_option: {type: RequestOption, inject_into: request_parameter, field_name: to}"#;
+
+#[tokio::test]
+async fn slices_are_asked_one_by_one_and_the_cursor_moves_at_their_ends() {
+    let server = RawServer::start(vec![
+        answer(
+            200,
+            "",
+            r#"{"data":[{"id":1,"changed":"2026-01-08T00:00:00Z"},{"id":2,"changed":"2026-01-02T00:00:00Z"}]}"#,
+        ),
+        answer(200, "", r#"{"data":[]}"#),
+        answer(200, "", r#"{"data":[{"id":3,"changed":"2027-01-01T00:00:00Z"}]}"#),
+        answer(200, "", r#"{"data":[]}"#),
+    ])
+    .await;
+    let connector =
+        connector(&manifest("", STEPPED), json!({"base_url": server.base, "start_date": "2026-01-06T00:00:00Z"}));
+    let cursor = Some(json!({"changed": "2026-01-05T00:00:00Z"}));
+    let pages = drain(&connector, request("things", SyncMode::Incremental, cursor)).await.unwrap();
+    let lines: Vec<_> = server.seen().iter().map(|text| text.lines().next().unwrap().to_owned()).collect();
+    assert_eq!(
+        lines,
+        [
+            "GET /things?from=2026-01-06T00%3A00%3A00Z&to=2026-01-15T23%3A59%3A59Z HTTP/1.1",
+            "GET /things?from=2026-01-16T00%3A00%3A00Z&to=2026-01-25T23%3A59%3A59Z HTTP/1.1",
+            "GET /things?from=2026-01-26T00%3A00%3A00Z&to=2026-01-31T08%3A00%3A00Z HTTP/1.1",
+        ]
+    );
+    let states: Vec<_> = pages.iter().map(|page| page.cursor.as_ref().map(|cursor| cursor.state.clone())).collect();
+    assert_eq!(states[0], Some(json!({"changed": "2026-01-08T00:00:00Z"})));
+    assert_eq!(states[1], states[0]);
+    assert_eq!(states[2], Some(json!({"changed": NOW})), "never after the start of the run");
+    let micros = NOW.parse::<Timestamp>().unwrap().micros();
+    assert_eq!(pages[2].cursor.as_ref().unwrap().order, Some(micros));
+    assert!(pages[..2].iter().all(|page| page.resumable), "a slice's first page can be asked for by any run");
+}
+
+#[tokio::test]
+async fn the_cursor_never_lies_before_the_one_that_was_given() {
+    let server =
+        RawServer::start(vec![answer(200, "", r#"{"data":[{"id":1,"changed":"2026-01-29T12:00:00Z"}]}"#)]).await;
+    let connector =
+        connector(&manifest("", STEPPED), json!({"base_url": server.base, "start_date": "2026-01-01T00:00:00Z"}));
+    let given = json!({"changed": "2026-01-30T00:00:00Z"});
+    let pages = drain(&connector, request("things", SyncMode::Incremental, Some(given.clone()))).await.unwrap();
+    assert!(server.seen()[0].contains("from=2026-01-29T00%3A00%3A00Z"), "the look-back is asked for");
+    assert_eq!(pages[0].cursor.as_ref().unwrap().state, given);
+    let full = drain(&connector, request("things", SyncMode::FullRefresh, Some(given.clone()))).await.unwrap();
+    assert_eq!(full.len(), 4, "a full refresh begins at the start date");
+    assert_eq!(full[3].cursor.as_ref().unwrap().state, given);
+
+    let error = drain(&connector, request("things", SyncMode::Incremental, Some(json!({"changed": "soon"})))).await;
+    let error = error.unwrap_err();
+    assert!(error.kind == ErrorKind::Settings && error.message.contains("reset-cursor"), "{error}");
+}
+
+#[tokio::test]
+async fn check_asks_who_we_are_or_reads_one_record() {
+    let server = RawServer::start(vec![answer(200, "", r#"{"portalId":4711,"accountType":"STANDARD"}"#)]).await;
+    let config = json!({"base_url": server.base, "start_date": "2026-01-01T00:00:00Z"});
+    let hubspot = connector(HUBSPOT, config);
+    let identity = hubspot.check(Arc::default()).await.unwrap();
+    assert_eq!(identity.account_id.as_deref(), Some("4711"));
+    assert!(server.seen()[0].starts_with("GET /account-info/v3/details "), "{}", server.seen()[0]);
+    assert!(server.seen()[0].contains("authorization: Bearer tok-1"));
+
+    let server = RawServer::start(vec![answer(401, "", "{}")]).await;
+    let plain = connector(&manifest("", ""), json!({"base_url": server.base}));
+    assert_eq!(plain.check(Arc::default()).await.unwrap_err().kind, ErrorKind::Unauthorized);
+    assert_eq!(server.seen().len(), 2, "once anew with the fresh secret");
+}
+
+/// Contacts as HubSpot's search gives them, with a smaller cap.
+#[derive(Default)]
+struct Search {
+    /// (id, milliseconds)
+    contacts: Mutex<Vec<(u64, i64)>>,
+    requests: AtomicUsize,
+    /// Before the request of that number, that contact is changed.
+    changes: HashMap<usize, u64>,
+    cap: usize,
+}
+
+const STARTED_MS: i64 = 1_769_846_400_000;
+
+async fn search(
+    State(state): State<Arc<Search>>,
+    headers: HeaderMap,
+    Json(body): Json<Value>,
+) -> (axum::http::StatusCode, Json<Value>) {
+    assert_eq!(headers["authorization"], "Bearer tok-1");
+    let turn = state.requests.fetch_add(1, Ordering::SeqCst);
+    let mut contacts = state.contacts.lock().unwrap();
+    if let Some(changed) = state.changes.get(&turn) {
+        contacts.iter_mut().find(|(id, _)| id == changed).unwrap().1 = STARTED_MS + 5_000;
+    }
+    let filters = &body["filterGroups"][0]["filters"];
+    assert_eq!((filters[0]["operator"].as_str(), filters[1]["operator"].as_str()), (Some("GTE"), Some("LTE")));
+    let bound = |at: usize| filters[at]["value"].as_str().unwrap().parse::<i64>().unwrap();
+    let mut found: Vec<_> = contacts.iter().filter(|(_, at)| (bound(0)..=bound(1)).contains(at)).copied().collect();
+    found.sort_by_key(|(id, at)| (*at, *id));
+    let limit = usize::try_from(body["limit"].as_u64().unwrap()).unwrap();
+    let after: usize = body["after"].as_str().map_or(0, |after| after.parse().unwrap());
+    if after + limit > state.cap {
+        return (axum::http::StatusCode::BAD_REQUEST, Json(json!({"category": "VALIDATION_ERROR"})));
+    }
+    let page: Vec<_> = found.iter().skip(after).take(limit).collect();
+    let iso =
+        |ms: i64| Timestamp::from_micros(ms * 1000).unwrap().utc().to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
+    let results: Vec<_> = page
+        .iter()
+        .map(|(id, at)| json!({"id": id.to_string(), "properties": {"lastmodifieddate": iso(*at)}}))
+        .collect();
+    let mut answer = json!({"total": found.len(), "results": results});
+    if after + limit < found.len() {
+        answer["paging"] = json!({"next": {"after": (after + limit).to_string()}});
+    }
+    (axum::http::StatusCode::OK, Json(answer))
+}
+
+async fn hubspot(state: Search, page_size: usize) -> (ManifestConnector, Arc<Search>) {
+    let state = Arc::new(state);
+    let app = Router::new().route("/crm/v3/objects/contacts/search", post(search)).with_state(Arc::clone(&state));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    let text = HUBSPOT
+        .replace("page_size: 200", &format!("page_size: {page_size}"))
+        .replace("max_slice_records: 10000", &format!("max_slice_records: {}", state.cap));
+    (connector(&text, json!({"base_url": base, "start_date": "2026-01-01T00:00:00Z"})), state)
+}
+
+fn contacts(count: u64, same_time: u64) -> Mutex<Vec<(u64, i64)>> {
+    Mutex::new(
+        (0..count).map(|id| (id, STARTED_MS - 1_000_000 + i64::try_from(id / same_time).unwrap() * 10)).collect(),
+    )
+}
+
+fn unique(mut ids: Vec<String>) -> usize {
+    ids.sort();
+    ids.dedup();
+    ids.len()
+}
+
+#[tokio::test]
+async fn hubspot_is_read_to_the_end_with_a_cursor_after_each_page() {
+    let (connector, _) = hubspot(Search { contacts: contacts(95, 1), cap: 1000, ..Search::default() }, 20).await;
+    let pages = drain(&connector, request("contacts", SyncMode::Incremental, None)).await.unwrap();
+    assert_eq!(pages.len(), 5);
+    assert_eq!(ids(&pages).len(), 95);
+    assert_eq!(pages[0].provider_total, Some(95));
+    let orders: Vec<_> = pages.iter().map(|page| page.cursor.as_ref().unwrap().order.unwrap()).collect();
+    assert!(orders.is_sorted(), "{orders:?}");
+    assert_eq!(
+        pages[4].cursor.as_ref().unwrap().state,
+        json!({"properties.lastmodifieddate": "2026-01-31T07:43:20.940Z"})
+    );
+
+    // The next run begins at the cursor, less the look-back, and moves nothing back.
+    let cursor = pages[4].cursor.clone().unwrap();
+    let again =
+        drain(&connector, request("contacts", SyncMode::Incremental, Some(cursor.state.clone()))).await.unwrap();
+    assert_eq!(again.last().unwrap().cursor, Some(cursor));
+}
+
+#[tokio::test]
+async fn more_than_the_providers_cap_is_read_by_asking_on_from_the_last_cursor() {
+    let (connector, state) = hubspot(Search { contacts: contacts(230, 3), cap: 60, ..Search::default() }, 20).await;
+    let pages = drain(&connector, request("contacts", SyncMode::FullRefresh, None)).await.unwrap();
+    assert_eq!(unique(ids(&pages)), 230);
+    assert!(state.requests.load(Ordering::SeqCst) < 20);
+
+    let (connector, _) = hubspot(Search { contacts: contacts(200, 200), cap: 60, ..Search::default() }, 20).await;
+    let error = drain(&connector, request("contacts", SyncMode::FullRefresh, None)).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Stuck);
+    assert!(error.message.contains("share one cursor value"), "{error}");
+}
+
+#[tokio::test]
+async fn a_record_that_moves_up_while_pages_are_read_is_not_missed() {
+    let changes = HashMap::from([(1, 3), (2, 5)]);
+    let (connector, _) =
+        hubspot(Search { contacts: contacts(50, 1), cap: 1000, changes, ..Search::default() }, 10).await;
+    let pages = drain(&connector, request("contacts", SyncMode::Incremental, None)).await.unwrap();
+    assert_eq!(unique(ids(&pages)), 50, "also those that moved over the edge of a page");
+    let orders: Vec<_> = pages.iter().filter_map(|page| page.cursor.as_ref()?.order).collect();
+    assert!(orders.is_sorted() && orders.len() >= 3, "{orders:?}");
+}
+
+#[tokio::test]
+async fn a_limit_makes_pages_smaller() {
+    let (connector, _) = hubspot(Search { contacts: contacts(50, 1), cap: 1000, ..Search::default() }, 10).await;
+    let page = connector
+        .pull(&PullRequest { limit: Some(3), ..request("contacts", SyncMode::FullRefresh, None) })
+        .await
+        .unwrap();
+    assert_eq!(page.items.len(), 3);
+}
+
+#[tokio::test]
+async fn a_position_of_another_version_begins_the_pull_again() {
+    let connector = connector(HUBSPOT, json!({"start_date": "2026-01-01T00:00:00Z"}));
+    for position in [json!(null), json!({"v": 0}), json!({"page": 3})] {
+        let position = Some(crate::domain::cursor::Position(position));
+        let request = PullRequest { position, ..request("contacts", SyncMode::FullRefresh, None) };
+        assert_eq!(connector.pull(&request).await.unwrap_err().kind, ErrorKind::PositionExpired);
+    }
+}
+
+#[test]
+fn hubspot_offers_contacts_and_deals() {
+    let manifest = Manifest::load(HUBSPOT).unwrap();
+    let names: Vec<_> =
+        manifest.streams().iter().map(|s| (s.name.as_str(), s.cursor_field.as_deref().unwrap())).collect();
+    assert_eq!(names, [("contacts", "properties.lastmodifieddate"), ("deals", "properties.hs_lastmodifieddate")]);
+    assert_eq!(manifest.facts().provider_key.as_deref(), Some("hubspot"));
+}
+
+#[test]
+fn everything_that_is_not_supported_is_refused_at_once_with_path_and_line() {
+    let text = r##"version: 6.0.0
+type: DeclarativeSource
+check: {type: CheckStream, stream_names: [a]}
+definitions:
+  requester:
+    type: HttpRequester
+    url_base: "https://x.example"
+    http_method: PATCH
+    authenticator:
+      type: OAuthAuthenticator
+      client_id: x
+    error_handler:
+      type: CompositeErrorHandler
+      error_handlers: []
+  selector:
+    type: RecordSelector
+    extractor: {type: DpathExtractor, field_path: []}
+    record_filter: {type: CustomRecordFilter, class_name: source.components.Filter}
+streams:
+  - type: DeclarativeStream
+    name: a
+    primary_key: id
+    retriever:
+      type: SimpleRetriever
+      requester: {$ref: "#/definitions/requester"}
+      record_selector: {$ref: "#/definitions/selector"}
+      partition_router: {type: ListPartitionRouter, values: [a], cursor_field: x}
+      paginator: {$ref: "#/definitions/gone"}
+    incremental_sync:
+      type: DatetimeBasedCursor
+      cursor_field: x
+      datetime_format: "%Q"
+      start_datetime: "{{ stream_state['x'] }}"
+      is_data_feed: true
+  - type: StateDelegatingStream
+    name: b
+dynamic_streams: []
+"##;
+    let Err(problems) = Manifest::load(text) else { panic!("must be refused") };
+    let has = |path: &str, line: u64, part: &str| {
+        let found = problems.iter().any(|p| p.path == path && p.line == line && p.message.contains(part));
+        assert!(found, "{path} {line} {part}\n{problems:#?}");
+    };
+    has("streams[0].retriever.requester.http_method", 8, "PATCH");
+    has("streams[0].retriever.requester.authenticator", 10, "OAuthAuthenticator");
+    has("streams[0].retriever.requester.error_handler", 13, "CompositeErrorHandler");
+    has("streams[0].retriever.record_selector.record_filter", 18, "needs Python");
+    has("streams[0].retriever.partition_router", 27, "partition_router");
+    has("streams[0].retriever.paginator", 28, "leads nowhere");
+    has("streams[0].incremental_sync.datetime_format", 32, "%Q");
+    has("streams[0].incremental_sync.start_datetime", 33, "stream_state");
+    has("streams[0].incremental_sync.is_data_feed", 34, "is_data_feed");
+    has("streams[1]", 35, "StateDelegatingStream");
+    has("dynamic_streams", 37, "dynamic_streams");
+    assert!(problems.iter().all(|problem| !problem.remedy.is_empty()));
+    let python = problems.iter().find(|problem| problem.message.contains("Python")).unwrap();
+    assert!(python.remedy.contains("native connector"));
+}
+
+#[test]
+fn circles_and_missing_parts_are_refused() {
+    for (text, part) in [
+        ("a: [", "line"),
+        ("type: DeclarativeSource\ndefinitions: {a: {$ref: '#/definitions/a'}}\nstreams: []\n", "leads back to itself"),
+        ("type: DeclarativeSource\nstreams: []\n", "no streams"),
+        ("[]", "expected"),
+        ("type: DeclarativeSource\ncheck: {type: CheckStream}\nstreams: [{name: x}]\n", "'retriever' is missing"),
+    ] {
+        let Err(problems) = Manifest::load(text) else { panic!("must be refused: {text}") };
+        let all = format!("{problems:?}");
+        assert!(all.contains(part), "{text}: {all}");
+    }
+}
