@@ -2,6 +2,7 @@
 //! number reach a client. See `docs/architecture.md` for the way of a record and its invariants.
 
 pub mod connector;
+pub mod declaration;
 pub mod domain;
 pub mod mapping;
 pub mod settings;
