@@ -3,6 +3,7 @@
 
 pub mod cli;
 pub mod connector;
+pub mod declaration;
 pub mod domain;
 pub mod lifecycle;
 pub mod mapping;

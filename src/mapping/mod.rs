@@ -40,6 +40,7 @@ mod money;
 mod options;
 mod path;
 mod phone;
+mod table;
 #[cfg(test)]
 mod tests;
 mod time;

@@ -167,20 +167,26 @@ impl Source for Variables {
     }
 }
 
-/// Variables that look like settings but are none, since only one `_` stands between section and key.
+/// Variables that look like settings but are none, since only one `_` stands between section and key. Others without the
+/// separator are let be: `env:TIDEGATE_ACME_TOKEN` is a good name for a secret.
 pub(super) fn near_misses(variables: &[(String, String)]) -> Vec<SettingsProblem> {
-    let known: Vec<(String, String)> =
-        keys().map(|key| (key.variable(), key.variable().replace(SEPARATOR, "_"))).collect();
+    const NEAR_ENOUGH: f64 = 0.88;
+    let likeness = |name: &str, key: &super::Key| {
+        strsim::normalized_damerau_levenshtein(name, &key.variable().replace(SEPARATOR, "_"))
+    };
     variables
         .iter()
-        .filter(|(name, _)| name.starts_with(PREFIX) && !name.contains(SEPARATOR))
+        .filter(|(name, _)| !name.contains(SEPARATOR) && name != ENVIRONMENT_VARIABLE)
         .filter_map(|(name, _)| {
-            let (variable, _) = known.iter().find(|(variable, joined)| joined == name && variable != name)?;
-            Some(SettingsProblem {
+            let (near, key) = keys()
+                .filter(|key| key.name != ENVIRONMENT.name)
+                .map(|key| (likeness(name, key), key))
+                .max_by(|a, b| a.0.total_cmp(&b.0))?;
+            (near >= NEAR_ENOUGH).then(|| SettingsProblem {
                 key: String::new(),
                 place: format!("variable {name}"),
                 message: "sets nothing".to_owned(),
-                remedy: format!("did you mean {variable}? section and key are joined by two underscores"),
+                remedy: format!("did you mean {}? section and key are joined by two underscores", key.variable()),
             })
         })
         .collect()

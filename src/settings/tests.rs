@@ -58,6 +58,7 @@ fn a_higher_layer_wins_key_by_key() {
         ("TIDEGATE_HTTP__ALLOW_PRIVATE", "127.0.0.0/8,::1"),
         ("TIDEGATE_HTTP__REQUESTS_PER_SECOND", "2.5"),
         ("TIDEGATE_TEST_MYSQL_URL", "mysql://x"),
+        ("TIDEGATE_ACME_HUBSPOT_TOKEN", "x"),
         ("HOME", "/root"),
     ];
     let settings = folder.load(Some("mine.toml"), &variables).unwrap();

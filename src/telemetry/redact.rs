@@ -17,8 +17,8 @@ static PATTERNS: LazyLock<Regex> = LazyLock::new(|| {
         // the query of an address: keys and values may both be secret
         r#"(?P<query>[a-z][a-z0-9+.-]*://[^\s?#"'\\<>]+\?)[^\s"'\\<>]+"#,
         r#"(?P<scheme>\b(?:bearer|basic)\s+)[a-z0-9._~+/=-]{6,}"#,
-        // key: value and key=value, also inside JSON and escaped JSON
-        r#"(?P<key>\b(?:api[_-]?key|hapikey|(?:access|refresh|id|auth|private[_-]app)[_-]?token|token|client[_-]?secret|secret|passwd|password|authorization|x-api-key)\b\\?["']?\s*[:=]\s*\\?["']?(?:(?:bearer|basic|token)\s+)?)[^\s"'\\,;&}]+"#,
+        // key: value and key=value, also inside JSON, escaped JSON and the colours of a terminal
+        r#"(?P<key>(?:\b|<ansi>)(?:api[_-]?key|hapikey|(?:access|refresh|id|auth|private[_-]app)[_-]?token|token|client[_-]?secret|secret|passwd|password|authorization|x-api-key)\b<ansi>*\\?["']?\s*[:=]<ansi>*\s*\\?["']?(?:(?:bearer|basic|token)\s+)?)[^\s"'\\,;&}\x1b]+"#,
         r"\bpat-[a-z0-9]+-[a-z0-9-]{8,}",
         r"\b(?:sk|rk|pk|whsec|xox[abp]|gh[pousr])[_-][a-z0-9_-]{10,}",
         r"\beyJ[a-z0-9_-]{5,}\.[a-z0-9_-]{5,}\.[a-z0-9_-]*",
@@ -26,7 +26,8 @@ static PATTERNS: LazyLock<Regex> = LazyLock::new(|| {
         r"\+[0-9](?:[ ().-]{0,2}[0-9]){7,14}\b",
         r"\(?\b[0-9]{3}\)?[ .-]{1,2}[0-9]{3}[ .-][0-9]{4}\b",
     ];
-    Regex::new(&format!("(?i){}", alternatives.join("|"))).expect("the patterns are fixed and a test compiles them")
+    let pattern = format!("(?i){}", alternatives.join("|")).replace("<ansi>", r"(?:\x1b\[[0-9;]*m)");
+    Regex::new(&pattern).expect("the patterns are fixed and a test compiles them")
 });
 
 /// The text without tokens, passwords, queries of addresses, e-mail addresses and phone numbers.
@@ -60,6 +61,10 @@ mod tests {
             ("GET https://api.example.test/a?hapikey=1&q=x: 400", "GET https://api.example.test/a?[removed] 400"),
             (r#"{"access_token":"abc","n":1}"#, r#"{"access_token":"[removed]","n":1}"#),
             (r#""{\"password\":\"abc\"}""#, r#""{\"password\":\"[removed]\"}""#),
+            (
+                "\u{1b}[3mtoken\u{1b}[0m\u{1b}[2m=\u{1b}[0mabc\u{1b}[0m",
+                "\u{1b}[3mtoken\u{1b}[0m\u{1b}[2m=\u{1b}[0m[removed]\u{1b}[0m",
+            ),
             ("client_secret=abc&grant=x", "client_secret=[removed]&grant=x"),
             ("lead ada.pfeiffer+x@mail.example.test failed", "lead [removed] failed"),
             ("call +1-212-555-0100 or (212) 555-0101 or 212.555.0102", "call [removed] or [removed] or [removed]"),
