@@ -5,3 +5,4 @@ pub mod connector;
 pub mod domain;
 pub mod mapping;
 pub mod store;
+pub mod vault;

@@ -41,7 +41,24 @@ pub struct FieldError {
     pub message: String,
 }
 
+/// Something that stops a field map from being used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MapProblem {
+    pub line: Option<u64>,
+    pub field: String,
+    pub message: String,
+    pub remedy: String,
+}
+
 impl FieldMap {
+    /// Compiles a document.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub fn parse(_provider_key: &str, _file_name: &str, _text: &str) -> Result<Self, Vec<MapProblem>> {
+        Err(Vec::new())
+    }
+
     /// Maps one payload. A pure function: the same payload through the same version gives the same row.
     pub fn apply(&self, _payload: &Value) -> Mapped {
         Mapped::Failed(Vec::new())
