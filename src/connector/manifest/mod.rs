@@ -152,4 +152,6 @@ impl Connector for ManifestConnector {
 #[cfg(test)]
 mod hubspot_tests;
 #[cfg(test)]
+mod request_tests;
+#[cfg(test)]
 mod tests;
