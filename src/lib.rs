@@ -13,3 +13,4 @@ pub mod simulator;
 pub mod store;
 pub mod system_clock;
 pub mod telemetry;
+pub mod vault;

@@ -1,11 +1,28 @@
 //! The catalogue of provider folders, and how one becomes a [`Connector`] for a connection.
 //!
-//! Owns the explicit list of connector kinds (manifest, file). Refuses to hold secrets or jobs.
+//! Owns the explicit list of connector kinds (manifest, file) and the reading of folders. A broken folder hides no other:
+//! what could be loaded is there, and everything that is wrong is told. Refuses to hold secrets or jobs.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fmt, fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
-use super::{Connector, StreamSpec, credential::CredentialSource, http::HttpGate};
+use super::{
+    Connector, ConnectorError, StreamSpec,
+    credential::CredentialSource,
+    file::{FileConnector, FileSource},
+    http::HttpGate,
+    manifest::{Manifest, ManifestConnector, Problem},
+};
 use crate::mapping::FieldMap;
+
+/// A larger file is no manifest and no field map.
+const MAX_FILE_BYTES: u64 = 8 * 1024 * 1024;
+const MANIFEST: &str = "manifest.yaml";
+const FILE: &str = "file.yaml";
 
 /// One folder under `[connectors] dirs`, loaded and checked.
 pub struct ProviderFolder {
@@ -24,8 +41,8 @@ pub struct ProviderFolder {
 
 /// The explicit list of connector kinds.
 pub(crate) enum Kind {
-    Manifest(super::manifest::Manifest),
-    File(super::file::FileSource),
+    Manifest(Manifest),
+    File(FileSource),
 }
 
 /// What a connection brings to its connector.
@@ -38,4 +55,275 @@ pub struct ConnectionFacts {
     pub credential: Arc<dyn CredentialSource>,
     /// Policy, limits and clock shared by all connectors of the process.
     pub gate: Arc<HttpGate>,
+}
+
+/// Something in a connector folder that stops it, or a part of it, from being used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoadProblem {
+    pub file: PathBuf,
+    /// From 1; `None` when it concerns the file as a whole.
+    pub line: Option<u64>,
+    pub what: String,
+    pub remedy: String,
+}
+
+impl fmt::Display for LoadProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let line = self.line.map(|line| format!(":{line}")).unwrap_or_default();
+        write!(f, "{}{line}: {} ({})", self.file.display(), self.what, self.remedy)
+    }
+}
+
+impl LoadProblem {
+    fn new(file: &Path, what: impl Into<String>, remedy: &str) -> Self {
+        Self { file: file.to_owned(), line: None, what: what.into(), remedy: remedy.to_owned() }
+    }
+
+    fn of_manifest(file: &Path, problem: Problem) -> Self {
+        let Problem { path, line, message, remedy } = problem;
+        let what = if path.is_empty() { message } else { format!("{path}: {message}") };
+        Self { file: file.to_owned(), line: (line > 0).then_some(line), what, remedy }
+    }
+}
+
+impl ProviderFolder {
+    /// Makes the connector of one connection. Asks nobody.
+    ///
+    /// # Errors
+    /// [`super::ErrorKind::Settings`] when the connection's options are not what the connector asks for.
+    pub fn connector(&self, facts: ConnectionFacts) -> Result<Arc<dyn Connector>, ConnectorError> {
+        match &self.kind {
+            Kind::Manifest(manifest) => Ok(Arc::new(ManifestConnector::new(manifest, &self.provider_key, facts)?)),
+            Kind::File(source) => Ok(Arc::new(FileConnector::new(source, facts))),
+        }
+    }
+
+    /// The field map of a stream, the last by version where there are several.
+    pub fn map(&self, stream: &str) -> Option<&Arc<FieldMap>> {
+        self.maps.iter().rev().find(|map| map.stream == stream)
+    }
+}
+
+/// All loaded folders, by provider key.
+#[derive(Default)]
+pub struct Catalogue {
+    folders: BTreeMap<String, Arc<ProviderFolder>>,
+}
+
+impl Catalogue {
+    /// Loads every folder of every directory.
+    ///
+    /// # Errors
+    /// All problems of all folders. [`Catalogue::read`] gives what could be loaded besides.
+    pub fn load(dirs: &[PathBuf]) -> Result<Self, Vec<LoadProblem>> {
+        let (catalogue, problems) = Self::read(dirs);
+        if problems.is_empty() { Ok(catalogue) } else { Err(problems) }
+    }
+
+    /// Loads what can be loaded, and tells all that cannot.
+    pub fn read(dirs: &[PathBuf]) -> (Self, Vec<LoadProblem>) {
+        let mut catalogue = Self::default();
+        let mut problems = Vec::new();
+        for dir in dirs {
+            for dir in folders(dir, &mut problems) {
+                let Some(folder) = folder(&dir, &mut problems) else { continue };
+                if let Some(other) = catalogue.folders.get(&folder.provider_key) {
+                    let what = format!("the provider '{}' is in {} already", folder.provider_key, other.dir.display());
+                    problems.push(LoadProblem::new(&dir, what, "give it another provider_key, or remove one"));
+                } else {
+                    catalogue.folders.insert(folder.provider_key.clone(), Arc::new(folder));
+                }
+            }
+        }
+        (catalogue, problems)
+    }
+
+    pub fn folder(&self, provider_key: &str) -> Option<&Arc<ProviderFolder>> {
+        self.folders.get(provider_key)
+    }
+
+    /// All folders, in the order of their keys.
+    pub fn folders(&self) -> impl Iterator<Item = &Arc<ProviderFolder>> {
+        self.folders.values()
+    }
+}
+
+/// The folders of a directory in the order of their names; hidden ones are left out.
+fn folders(dir: &Path, problems: &mut Vec<LoadProblem>) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(dir) else {
+        problems.push(LoadProblem::new(dir, "the directory cannot be read", "correct connectors.dirs"));
+        return Vec::new();
+    };
+    let hidden = |path: &Path| path.file_name().is_none_or(|name| name.to_string_lossy().starts_with('.'));
+    let mut found: Vec<_> = entries.flatten().map(|entry| entry.path()).filter(|p| p.is_dir() && !hidden(p)).collect();
+    found.sort();
+    found
+}
+
+fn text(file: &Path, problems: &mut Vec<LoadProblem>) -> Option<String> {
+    let size = fs::metadata(file).map(|facts| facts.len()).unwrap_or(0);
+    if size > MAX_FILE_BYTES {
+        problems.push(LoadProblem::new(
+            file,
+            format!("the file is larger than {MAX_FILE_BYTES} bytes"),
+            "make it smaller",
+        ));
+        return None;
+    }
+    let text = fs::read_to_string(file);
+    if text.is_err() {
+        problems.push(LoadProblem::new(
+            file,
+            "the file cannot be read as UTF-8 text",
+            "correct its rights or its encoding",
+        ));
+    }
+    text.ok()
+}
+
+fn folder(dir: &Path, problems: &mut Vec<LoadProblem>) -> Option<ProviderFolder> {
+    let (manifest, file) = (dir.join(MANIFEST), dir.join(FILE));
+    let dir_name = dir.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let mut loaded = match (manifest.is_file(), file.is_file()) {
+        (true, false) => by_manifest(dir, &dir_name, &manifest, problems),
+        (false, true) => by_file(dir, &dir_name, &file, problems),
+        (true, true) => {
+            let what = format!("the folder has both {MANIFEST} and {FILE}");
+            problems.push(LoadProblem::new(dir, what, "keep one of them"));
+            None
+        }
+        (false, false) => {
+            let what = format!("the folder has neither {MANIFEST} nor {FILE}");
+            problems.push(LoadProblem::new(dir, what, "add one, or move the folder elsewhere"));
+            None
+        }
+    };
+    // The maps are checked also when the manifest is broken: all problems at once.
+    let key = loaded.as_ref().map_or(dir_name, |folder| folder.provider_key.clone());
+    let maps = maps(dir, &key, problems);
+    if let Some(folder) = &mut loaded {
+        folder.maps = maps;
+    }
+    loaded
+}
+
+fn by_manifest(dir: &Path, dir_name: &str, file: &Path, problems: &mut Vec<LoadProblem>) -> Option<ProviderFolder> {
+    let manifest = match Manifest::load(&text(file, problems)?) {
+        Ok(manifest) => manifest,
+        Err(found) => {
+            problems.extend(found.into_iter().map(|problem| LoadProblem::of_manifest(file, problem)));
+            return None;
+        }
+    };
+    let facts = manifest.facts().clone();
+    let provider_key = facts.provider_key.unwrap_or_else(|| dir_name.to_owned());
+    Some(ProviderFolder {
+        name: facts.name.unwrap_or_else(|| provider_key.clone()),
+        category: facts.category.unwrap_or_else(|| "other".to_owned()),
+        auth_type: facts.auth_type.unwrap_or_else(|| manifest.auth_type().to_owned()),
+        dir: dir.to_owned(),
+        limits: manifest.limits(),
+        streams: manifest.streams().to_vec(),
+        maps: Vec::new(),
+        kind: Kind::Manifest(manifest),
+        provider_key,
+    })
+}
+
+fn by_file(dir: &Path, dir_name: &str, file: &Path, problems: &mut Vec<LoadProblem>) -> Option<ProviderFolder> {
+    let source = match FileSource::load(&text(file, problems)?) {
+        Ok(source) => source,
+        Err(found) => {
+            problems.extend(found.into_iter().map(|problem| LoadProblem::of_manifest(file, problem)));
+            return None;
+        }
+    };
+    let provider_key = source.provider_key.clone().unwrap_or_else(|| dir_name.to_owned());
+    Some(ProviderFolder {
+        name: source.name.clone().unwrap_or_else(|| provider_key.clone()),
+        category: source.category.clone().unwrap_or_else(|| "manual".to_owned()),
+        auth_type: "none".to_owned(),
+        dir: dir.to_owned(),
+        limits: Vec::new(),
+        streams: source.streams().to_vec(),
+        maps: Vec::new(),
+        kind: Kind::File(source),
+        provider_key,
+    })
+}
+
+/// The field maps under `mappings/`, in the order of their file names.
+fn maps(dir: &Path, provider_key: &str, problems: &mut Vec<LoadProblem>) -> Vec<Arc<FieldMap>> {
+    let Ok(entries) = fs::read_dir(dir.join("mappings")) else { return Vec::new() };
+    let mut files: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "yaml" || extension == "yml"));
+    files.sort();
+    let mut maps: Vec<Arc<FieldMap>> = Vec::new();
+    for file in files {
+        let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let Some(text) = text(&file, problems) else { continue };
+        match FieldMap::parse(provider_key, &name, &text) {
+            Ok(map) if maps.iter().any(|other| other.stream == map.stream && other.version == map.version) => {
+                let what = format!("version {} of the map of {} stands in two files", map.version, map.stream);
+                problems.push(LoadProblem::new(&file, what, "give one of them another version"));
+            }
+            Ok(map) => maps.push(Arc::new(map)),
+            Err(found) => problems.extend(found.into_iter().map(|problem| LoadProblem {
+                file: file.clone(),
+                line: problem.line,
+                what: format!("{}: {}", problem.field, problem.message),
+                remedy: problem.remedy,
+            })),
+        }
+    }
+    maps.sort_by(|a, b| (&a.stream, &a.version).cmp(&(&b.stream, &b.version)));
+    maps
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn put(dir: &Path, name: &str, content: &str) {
+        let path = dir.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+
+    #[test]
+    fn a_broken_folder_hides_no_other_and_everything_wrong_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let csv = include_str!("../../connectors/csv/file.yaml");
+        put(dir.path(), "csv/file.yaml", csv);
+        put(dir.path(), "twin/file.yaml", csv);
+        put(dir.path(), "bad/manifest.yaml", "type: DeclarativeSource\nstreams:\n  - {type: Custom, name: x}\n");
+        put(dir.path(), "both/manifest.yaml", "");
+        put(dir.path(), "both/file.yaml", "");
+        put(dir.path(), "none/README.md", "");
+        put(dir.path(), ".git/config", "");
+        let dirs = [dir.path().to_owned(), dir.path().join("gone")];
+        let (catalogue, problems) = Catalogue::read(&dirs);
+        assert_eq!(catalogue.folders().map(|folder| folder.provider_key.as_str()).collect::<Vec<_>>(), ["csv"]);
+        let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        for part in
+            ["manifest.yaml:3: ", "both manifest.yaml and file.yaml", "neither", "'csv' is in", "cannot be read"]
+        {
+            assert!(told.iter().any(|line| line.contains(part)), "{part}: {told:#?}");
+        }
+        assert_eq!(Catalogue::load(&dirs).err(), Some(problems));
+    }
+
+    #[test]
+    fn a_folder_tells_what_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        put(dir.path(), "hubspot/manifest.yaml", include_str!("../../connectors/hubspot/manifest.yaml"));
+        let catalogue = Catalogue::load(&[dir.path().to_owned()]).unwrap();
+        let folder = catalogue.folder("hubspot").unwrap();
+        assert_eq!(
+            (folder.name.as_str(), folder.category.as_str(), folder.auth_type.as_str()),
+            ("HubSpot", "crm", "bearer_token")
+        );
+        assert!(folder.limits.iter().any(|line| line.contains("4 requests per second")), "{:?}", folder.limits);
+        assert_eq!(folder.streams.len(), 2);
+    }
 }

@@ -77,8 +77,11 @@ pub enum GateError {
 
 /// Shared by all connectors of the process: one client, one policy, one set of limits.
 pub struct HttpGate {
+    /// Speaks TLS only.
     client: reqwest::Client,
-    pub(super) policy: Arc<NetworkPolicy>,
+    /// Speaks without TLS, and reaches nothing but what `allow_private` names.
+    plain_client: reqwest::Client,
+    policy: Arc<NetworkPolicy>,
     limits: Limits,
     options: GateOptions,
     clock: Arc<dyn Clock>,
@@ -93,20 +96,13 @@ impl HttpGate {
         // An error only says that somebody else was first; that provider is then used.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let policy = Arc::new(NetworkPolicy::new(&options.allow_private)?);
-        let client = reqwest::Client::builder()
-            .user_agent(concat!("tidegate/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .retry(reqwest::retry::never())
-            .referer(false)
-            .connect_timeout(options.connect_timeout)
-            .read_timeout(options.read_timeout)
-            .timeout(options.total_timeout)
-            .dns_resolver(Arc::new(policy::GuardedResolver::new(Arc::clone(&policy))))
+        let client = client(&options, policy::GuardedResolver::new(Arc::clone(&policy), policy::Reach::Permitted))
+            .https_only(true)
             .build()
             .map_err(GateError::Client)?;
+        let plain_client = client_without_tls(&options, &policy).map_err(GateError::Client)?;
         let limits = Limits::new(Arc::clone(&clock), options.requests_per_second, options.burst);
-        Ok(Arc::new(Self { client, policy, limits, options, clock }))
+        Ok(Arc::new(Self { client, plain_client, policy, limits, options, clock }))
     }
 
     pub fn clock(&self) -> &Arc<dyn Clock> {
@@ -117,4 +113,22 @@ impl HttpGate {
     pub fn policy(&self) -> &NetworkPolicy {
         &self.policy
     }
+}
+
+/// What both clients have in common: no redirects, no proxy, no hidden retries, every wait bounded.
+fn client(options: &GateOptions, resolver: policy::GuardedResolver) -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .user_agent(concat!("tidegate/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .retry(reqwest::retry::never())
+        .referer(false)
+        .connect_timeout(options.connect_timeout)
+        .read_timeout(options.read_timeout)
+        .timeout(options.total_timeout)
+        .dns_resolver(Arc::new(resolver))
+}
+
+fn client_without_tls(options: &GateOptions, policy: &Arc<NetworkPolicy>) -> reqwest::Result<reqwest::Client> {
+    client(options, policy::GuardedResolver::new(Arc::clone(policy), policy::Reach::Excepted)).build()
 }

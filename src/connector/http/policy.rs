@@ -129,7 +129,6 @@ impl NetworkPolicy {
     }
 
     /// Checks what can be known before a connection: scheme, user information, literal address, forbidden names.
-    /// Says whether every address of the host must be an excepted one (no TLS).
     ///
     /// # Errors
     /// [`ErrorKind::Policy`], naming the host and the setting that would allow it.
@@ -150,13 +149,15 @@ impl NetworkPolicy {
             Some(Host::Domain(name)) => {
                 let name = name.trim_end_matches('.');
                 let local = name == "localhost" || name.ends_with(".localhost");
-                // Both loopback addresses stand for the name: only an operator who allowed one meant it.
-                let meant = local && self.excepted(IpAddr::V4(Ipv4Addr::LOCALHOST));
-                return match (plain, local, meant) {
-                    (_, true, false) => refuse(format!("{name} is this machine")),
-                    (true, false, _) => refuse(format!("{name} would be asked without TLS (http)")),
-                    (false, false, _) | (_, true, true) => Ok(()),
-                };
+                let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+                if local && !loopback.into_iter().any(|address| self.excepted(address)) {
+                    return refuse(format!("{name} is this machine"));
+                }
+                // Where a name leads is seen when it is resolved; without an exception it cannot lead anywhere in plain.
+                if plain && self.allowed.is_empty() {
+                    return refuse(format!("{name} would be asked without TLS (http)"));
+                }
+                return Ok(());
             }
         };
         if !self.permits(literal) {
@@ -174,24 +175,39 @@ impl NetworkPolicy {
 #[error("network policy: {0} has no address that may be reached")]
 pub(super) struct NameForbidden(String);
 
+/// Which addresses a client may connect to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// Public ones and excepted ones.
+    Permitted,
+    /// Only those that `allow_private` names: there is no TLS to tell who answers.
+    Excepted,
+}
+
 /// Resolves by the system and drops what the policy forbids.
 pub(super) struct GuardedResolver {
     policy: Arc<NetworkPolicy>,
+    reach: Reach,
 }
 
 impl GuardedResolver {
-    pub(super) fn new(policy: Arc<NetworkPolicy>) -> Self {
-        Self { policy }
+    pub(super) fn new(policy: Arc<NetworkPolicy>, reach: Reach) -> Self {
+        Self { policy, reach }
     }
 }
 
 impl Resolve for GuardedResolver {
     fn resolve(&self, name: Name) -> Resolving {
         let policy = Arc::clone(&self.policy);
+        let reach = self.reach;
         Box::pin(async move {
             let host = name.as_str().to_owned();
             let found = tokio::time::timeout(LOOKUP_TIMEOUT, tokio::net::lookup_host((host.as_str(), 0))).await??;
-            let permitted: Vec<SocketAddr> = found.filter(|found| policy.permits(found.ip())).collect();
+            let may = |address: IpAddr| match reach {
+                Reach::Permitted => policy.permits(address),
+                Reach::Excepted => policy.excepted(address),
+            };
+            let permitted: Vec<SocketAddr> = found.filter(|found| may(found.ip())).collect();
             if permitted.is_empty() {
                 return Err(NameForbidden(host).into());
             }
@@ -265,7 +281,7 @@ mod tests {
         {
             lax.check(&Url::parse(url).unwrap()).expect(url);
         }
-        for url in ["http://10.2.0.1/", "https://[::1]/", "http://8.8.8.8/", "http://api.hubapi.com/"] {
+        for url in ["http://10.2.0.1/", "https://[::1]/", "http://8.8.8.8/"] {
             lax.check(&Url::parse(url).unwrap()).expect_err(url);
         }
         for text in ["10.0.0.0/33", "ten", "::/129", "/8", ""] {
@@ -275,8 +291,16 @@ mod tests {
 
     #[tokio::test]
     async fn a_name_that_leads_inside_has_no_address() {
-        let resolver = GuardedResolver::new(Arc::new(policy(&[])));
-        let error = resolver.resolve("localhost".parse().unwrap()).await.err().expect("loopback must be dropped");
-        assert!(error.downcast_ref::<NameForbidden>().is_some(), "{error}");
+        let resolve = async |allow: &[&str], reach| {
+            GuardedResolver::new(Arc::new(policy(allow)), reach).resolve("localhost".parse().unwrap()).await
+        };
+        for (allow, reach) in
+            [(&[][..], Reach::Permitted), (&["10.0.0.0/8"], Reach::Permitted), (&["10.0.0.0/8"], Reach::Excepted)]
+        {
+            let error = resolve(allow, reach).await.err().expect("loopback must be dropped");
+            assert!(error.downcast_ref::<NameForbidden>().is_some(), "{error}");
+        }
+        let found: Vec<_> = resolve(&["127.0.0.0/8"], Reach::Excepted).await.unwrap().map(|found| found.ip()).collect();
+        assert!(!found.is_empty() && found.iter().all(IpAddr::is_ipv4), "{found:?}");
     }
 }

@@ -141,9 +141,10 @@ impl HttpGate {
 
     async fn attempt(&self, fetch: &Fetch<'_>, call: Call) -> Result<Answer, Failure> {
         let asked = answer::asked(call.method, &call.url);
+        let client = if call.url.scheme() == "https" { &self.client } else { &self.plain_client };
         let request = match call.method {
-            Method::Get => self.client.get(call.url),
-            Method::Post => self.client.post(call.url),
+            Method::Get => client.get(call.url),
+            Method::Post => client.post(call.url),
         };
         let request = match &call.body {
             Body::None => request,

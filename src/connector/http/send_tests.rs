@@ -7,8 +7,7 @@ use secrecy::ExposeSecret;
 use super::*;
 use crate::{
     connector::http::testing::{ManualClock, RawServer, Secrets, answer, gate},
-    domain::clock::Clock,
-    domain::counts::Traffic,
+    domain::{clock::Clock, counts::Traffic},
 };
 
 struct Case {
@@ -180,7 +179,7 @@ fn gzip_of_zeros(size: usize) -> Vec<u8> {
     struct Bits(Vec<u8>, u32);
     impl Bits {
         fn push(&mut self, bit: bool) {
-            if self.1 % 8 == 0 {
+            if self.1.is_multiple_of(8) {
                 self.0.push(0);
             }
             if bit {

@@ -92,7 +92,8 @@ mod tests {
     fn waits_are_read_from_every_usual_header_and_bounded() {
         let now: Timestamp = "2026-01-31T08:00:00Z".parse().unwrap();
         let seconds = |s: u64| Some(Duration::from_secs(s));
-        let cases: [(u16, &[(&'static str, &'static str)], Option<Duration>); 21] = [
+        type Case = (u16, &'static [(&'static str, &'static str)], Option<Duration>);
+        let cases: [Case; 21] = [
             (429, &[("retry-after", "7")], seconds(7)),
             (429, &[("retry-after", " 7 ")], seconds(7)),
             (429, &[("retry-after", "1.5")], Some(Duration::from_millis(1500))),

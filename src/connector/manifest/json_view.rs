@@ -10,7 +10,7 @@ use minijinja::{
 };
 use serde_json::Value;
 
-use super::literal;
+use super::python;
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -97,7 +97,7 @@ impl Object for JsonView {
     }
 
     fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&literal::repr(self.here()))
+        f.write_str(&python::repr(self.here()))
     }
 }
 
@@ -108,7 +108,7 @@ pub fn python_text(value: &Jinja) -> String {
 
 fn python_repr(value: &Jinja) -> String {
     if let Some(text) = value.as_str() {
-        return literal::text_repr(text);
+        return python::text_repr(text);
     }
     let items = || value.try_iter().into_iter().flatten();
     match value.kind() {
@@ -116,7 +116,7 @@ fn python_repr(value: &Jinja) -> String {
         ValueKind::None => "None".to_owned(),
         ValueKind::Bool => if value.is_true() { "True" } else { "False" }.to_owned(),
         ValueKind::Number if !value.is_integer() => {
-            f64::try_from(value.clone()).map_or_else(|_| value.to_string(), literal::float_repr)
+            f64::try_from(value.clone()).map_or_else(|_| value.to_string(), python::float_repr)
         }
         ValueKind::Seq | ValueKind::Iterable => {
             let items: Vec<_> = items().map(|item| python_repr(&item)).collect();

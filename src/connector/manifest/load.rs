@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{
     load_request, load_slicing,
-    plan::{IdentityPlan, Promises, Selector, StreamPlan, Transformation},
+    plan::{Auth, IdentityPlan, Promises, Selector, StreamPlan, Transformation},
     reader::{Component, Load, Problem},
     resolve,
     template::{Engine, Scope, Template},
@@ -81,6 +81,27 @@ impl Manifest {
 
     pub fn streams(&self) -> &[StreamSpec] {
         &self.0.specs
+    }
+
+    /// The first stream's authenticator as a word, for manifests that do not name it.
+    pub fn auth_type(&self) -> &'static str {
+        match self.0.streams.first().map(|plan| &plan.request.auth) {
+            Some(Auth::Bearer(_)) => "bearer_token",
+            Some(Auth::Key { .. }) => "api_key",
+            Some(Auth::Basic { .. }) => "basic",
+            Some(Auth::None) | None => "none",
+        }
+    }
+
+    /// Lines that tell the declared limits to a person.
+    pub fn limits(&self) -> Vec<String> {
+        let Facts { requests_per_second, burst, .. } = &self.0.facts;
+        let pace = requests_per_second.map(|pace| format!("{pace} requests per second and account"));
+        let burst = burst.map(|burst| format!("{burst} requests at once"));
+        let caps = self.0.streams.iter().filter_map(|plan| {
+            Some(format!("{}: {} records per query", plan.spec.name, plan.promises.max_slice_records?))
+        });
+        pace.into_iter().chain(burst).chain(caps).collect()
     }
 }
 

@@ -1,7 +1,8 @@
 //! Reading paginators and cursors.
 
 use super::{
-    datetime::{Duration, Format},
+    datetime::Format,
+    duration::Duration,
     load::fixed_text,
     load_request::request_option,
     plan::{Bound, CursorPlan, Paginator, RequestOption, Strategy, TokenOption},

@@ -169,7 +169,7 @@ pub(super) fn install(env: &mut Environment<'static>) {
         formatted(moment(&value, input.as_deref())?, &format)
     });
     env.add_function("duration", |text: String| {
-        super::datetime::Duration::parse(&text).map(|_| text).ok_or_else(|| invalid("not an ISO 8601 duration"))
+        super::duration::Duration::parse(&text).map(|_| text).ok_or_else(|| invalid("not an ISO 8601 duration"))
     });
     env.add_function("max", |args: Rest<Jinja>| extreme(&args, true));
     env.add_function("min", |args: Rest<Jinja>| extreme(&args, false));

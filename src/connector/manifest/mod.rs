@@ -2,10 +2,12 @@
 //!
 //! Owns what the format means. The way of a manifest: `yaml` (text to tree) → `resolve` (`$ref`) → `load*` (tree to plans,
 //! all refusals at once) → `pull` (one page: `slices`, `request`, `paginate`, `select`, `place`). Templates are compiled at
-//! load (`template`, `macros`, `json_view`) and follow the format's type rules (`literal`) and time formats (`datetime`).
+//! load (`template`, `macros`, `json_view`) and follow the format's type rules (`python`, `literal`)
+//! and time formats (`datetime`, `duration`).
 //! Refuses components in Python, and whatever this version does not support, at load and by name.
 
 pub mod datetime;
+pub mod duration;
 mod json_view;
 pub mod literal;
 mod load;
@@ -16,6 +18,7 @@ mod paginate;
 mod place;
 mod plan;
 mod pull;
+pub mod python;
 mod reader;
 mod request;
 mod resolve;
@@ -126,7 +129,7 @@ impl Connector for ManifestConnector {
             None => None,
             Some(path) => {
                 let found = path.iter().try_fold(&body, |at, step| at.get(step));
-                let id = found.filter(|id| id.is_string() || id.is_number()).map(literal::to_text);
+                let id = found.filter(|id| id.is_string() || id.is_number()).map(python::to_text);
                 if id.is_none() {
                     let message = format!("{}: the answer has no account id at '{}'", answer.asked, path.join("."));
                     return Err(ConnectorError::new(ErrorKind::Decode, message));
@@ -146,5 +149,9 @@ impl Connector for ManifestConnector {
     }
 }
 
+#[cfg(test)]
+mod hubspot_tests;
+#[cfg(test)]
+mod request_tests;
 #[cfg(test)]
 mod tests;

@@ -120,7 +120,7 @@ pub(super) struct CursorPlan {
     pub start: Bound,
     pub end: Option<Bound>,
     pub step: Option<Template>,
-    pub granularity: super::datetime::Duration,
+    pub granularity: super::duration::Duration,
     pub lookback: Option<Template>,
     pub start_option: Option<RequestOption>,
     pub end_option: Option<RequestOption>,

@@ -191,7 +191,7 @@ impl<'n> Component<'n> {
     pub fn compile(&self, node: &Node, path: &str) -> Option<Template> {
         let text = match &node.kind {
             Kind::Text(text) => text.clone(),
-            Kind::Number(_) | Kind::Bool(_) | Kind::Null => super::literal::to_text(&node.to_json()),
+            Kind::Number(_) | Kind::Bool(_) | Kind::Null => super::python::to_text(&node.to_json()),
             Kind::List(_) | Kind::Map(_) => {
                 self.refuse_at(node, path, &format!("text is expected, not {}", node.describe()), "");
                 return None;

@@ -11,6 +11,7 @@ use url::Url;
 use super::{
     literal,
     plan::{Auth, BodyPlan, CursorPlan, Inject, Nested, Paginator, RequestOption, RequestPlan, TokenOption, UrlPlan},
+    python,
     template::{Engine, Scope, Template},
 };
 use crate::connector::{
@@ -46,9 +47,9 @@ impl Parts {
         }
         match value {
             Value::Null => {}
-            Value::Array(items) => to.extend(items.iter().map(|item| (name.clone(), literal::to_text(item)))),
+            Value::Array(items) => to.extend(items.iter().map(|item| (name.clone(), python::to_text(item)))),
             Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
-                to.push((name, literal::to_text(value)));
+                to.push((name, python::to_text(value)));
             }
         }
         Ok(())

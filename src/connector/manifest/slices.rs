@@ -6,7 +6,8 @@
 use serde_json::Value;
 
 use super::{
-    datetime::{Duration, Format},
+    datetime::Format,
+    duration::Duration,
     macros::usual_time,
     plan::{Bound, CursorPlan},
     template::{Engine, Scope, Template},
