@@ -1,13 +1,16 @@
 //! Tidegate: pulls records from providers, stages them raw, normalises them, checks them, and only then lets a
 //! number reach a client. See `docs/architecture.md` for the way of a record and its invariants.
 
+pub mod app;
 pub mod cli;
 pub mod connector;
 pub mod declaration;
 pub mod domain;
+pub mod launch;
 pub mod lifecycle;
 pub mod mapping;
 pub mod pipeline;
+pub mod scheduler;
 pub mod settings;
 pub mod simulator;
 pub mod store;

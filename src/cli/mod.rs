@@ -1,3 +1,162 @@
-//! The command line: one file per command family, and printing.
+//! The command line: one file per command family; printing lives in `print/` and nowhere else.
+//!
+//! Owns the dispatch, standard output and error, and the exit code. Refuses to know SQL or HTTP.
 
+pub mod apply;
+pub mod args;
+pub mod connection;
+pub mod demo;
+pub mod errors;
+pub mod exit;
+pub mod failure;
+pub mod jobs;
+pub mod migrate;
+pub mod normalize;
 pub mod print;
+pub mod provider;
+pub mod run;
+pub mod run_once;
+pub mod runs;
+pub mod simulator;
+pub mod validate;
+
+use std::{path::Path, sync::Arc};
+
+use args::{Cli, Command};
+use clap::CommandFactory;
+use exit::Exit;
+use failure::Failure;
+use print::{Output, View, notices};
+use serde::Serialize;
+
+use crate::{
+    app,
+    connector::registry::{Catalogue, LoadProblem},
+    domain::clock::{Clock, Timestamp},
+    scheduler::worker::Worker,
+    settings::Settings,
+    store::{SharedStore, StoreError, schema::SchemaState},
+    telemetry,
+};
+
+/// How a command ends.
+pub type Done = Result<Exit, Failure>;
+
+/// What commands work with: the wired parts, and what they need of them with the right errors.
+pub struct App {
+    pub settings: Settings,
+    pub clock: Arc<dyn Clock>,
+    inner: app::App,
+}
+
+impl App {
+    pub fn new(settings: Settings) -> Self {
+        let inner = app::App::new(settings.clone());
+        Self { settings, clock: Arc::clone(&inner.clock), inner }
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.inner.now()
+    }
+
+    pub fn actor(&self) -> String {
+        self.inner.actor()
+    }
+
+    /// Answers on standard output.
+    pub fn show<T: Serialize + ?Sized>(&self, out: Output, value: &T, text: impl FnOnce(&View) -> String) -> Done {
+        out.show(self.now(), value, text)?;
+        Ok(Exit::Done)
+    }
+
+    /// Opens the database whatever its schema: for `migrate` alone.
+    pub async fn open_store(&self) -> Result<SharedStore, StoreError> {
+        self.inner.open_store().await
+    }
+
+    /// Opens the database and refuses a schema that is not this program's.
+    pub async fn store(&self) -> Result<SharedStore, Failure> {
+        self.store_migrating(false).await
+    }
+
+    /// As [`App::store`]; with `migrate`, and on SQLite only, brings the schema up to date first.
+    pub async fn store_migrating(&self, migrate: bool) -> Result<SharedStore, Failure> {
+        let store = self.open_store().await?;
+        if migrate {
+            if store.engine() != "sqlite" {
+                return Err(Failure::usage("--migrate is for SQLite only")
+                    .remedy("run tidegate migrate with the migration user's database.url"));
+            }
+            if !matches!(store.schema_state().await?, SchemaState::Ahead { .. }) {
+                store.migrate().await?;
+            }
+        }
+        match migrate::refusal(&store.schema_state().await?) {
+            None => Ok(store),
+            Some(refusal) => Err(refusal),
+        }
+    }
+
+    pub fn load_catalogue(&self) -> (Catalogue, Vec<LoadProblem>) {
+        self.inner.load_catalogue()
+    }
+
+    /// A worker over an open store. Broken connector folders are told on standard error; the others work.
+    pub fn worker(&self, store: SharedStore) -> Result<Arc<Worker>, Failure> {
+        let (worker, problems) = self
+            .inner
+            .worker(store)
+            .map_err(|text| Failure::usage(text).remedy("mend the [http] section of the settings"))?;
+        for problem in &problems {
+            notices::warn(&problem.to_string());
+        }
+        Ok(worker)
+    }
+}
+
+/// Does what the command line says.
+pub async fn dispatch(cli: &Cli, settings: Settings) -> Done {
+    let out = Output { json: cli.json };
+    let app = App::new(settings);
+    match &cli.command {
+        Command::Demo(args) => demo::run(args, out).await,
+        Command::Run(args) => run::run(&app, args).await,
+        Command::RunOnce(args) => run_once::run(&app, args, out).await,
+        Command::Migrate(args) => migrate::run(&app, args, out).await,
+        Command::Apply(args) => apply::apply(&app, args, out).await,
+        Command::Export => apply::export(&app, out).await,
+        Command::Provider(command) => provider::run(&app, command, out),
+        Command::Connection(command) => connection::run(&app, command, out).await,
+        Command::Jobs(command) => jobs::run(&app, command, out).await,
+        Command::Runs(command) => runs::run(&app, command, out).await,
+        Command::Errors(command) => errors::run(&app, command, out).await,
+        Command::Normalize(args) => normalize::run(&app, args, out).await,
+        Command::Validate(args) => validate::run(&app, args, out),
+        Command::Completions { shell } => completions(*shell),
+        Command::Simulator(args) => simulator::run(args).await,
+    }
+}
+
+fn completions(shell: clap_complete::Shell) -> Done {
+    clap_complete::generate(shell, &mut Cli::command(), "tidegate", &mut std::io::stdout());
+    Ok(Exit::Done)
+}
+
+/// Tells on standard error why a command was not done; gives its exit code.
+pub fn refuse(failure: &Failure) -> Exit {
+    notices::tell(&failure.text());
+    failure.exit
+}
+
+/// Reads the settings for a command line: files, then variables; all errors at once.
+pub fn settings(config: Option<&Path>) -> Result<Settings, Failure> {
+    Settings::load(config, std::env::vars(), Path::new(".")).map_err(|errors| {
+        Failure::usage(errors.to_string())
+            .remedy("config/tidegate.toml explains every key; tidegate validate checks them")
+    })
+}
+
+/// Starts logging to standard error.
+pub fn start_logging(format: telemetry::LogFormat, level: &str) -> Result<(), Failure> {
+    telemetry::init(format, level).map_err(|e| Failure::usage(e.to_string()))
+}

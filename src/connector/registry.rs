@@ -138,6 +138,18 @@ impl Catalogue {
         (catalogue, problems)
     }
 
+    /// Loads what a path means: a connector folder by itself, or a directory of them.
+    pub fn read_path(path: &Path) -> (Self, Vec<LoadProblem>) {
+        if !path.join(MANIFEST).is_file() && !path.join(FILE).is_file() {
+            return Self::read(&[path.to_owned()]);
+        }
+        let (mut catalogue, mut problems) = (Self::default(), Vec::new());
+        if let Some(folder) = folder(path, &mut problems) {
+            catalogue.folders.insert(folder.provider_key.clone(), Arc::new(folder));
+        }
+        (catalogue, problems)
+    }
+
     pub fn folder(&self, provider_key: &str) -> Option<&Arc<ProviderFolder>> {
         self.folders.get(provider_key)
     }

@@ -45,3 +45,13 @@ pub(super) const STEPS: &[Step] = steps! {
     "0012" "crm_leads",
     "0013" "crm_lead_events",
 };
+
+/// The SQL of all steps of an engine, in order, for `tidegate migrate --print`.
+pub fn text(sqlite: bool) -> String {
+    let mut all = String::new();
+    for step in STEPS {
+        let sql = if sqlite { step.sqlite } else { step.mysql };
+        all.push_str(&format!("-- step {:04} {}\n{}\n\n", step.version, step.name, sql.trim_end()));
+    }
+    all
+}

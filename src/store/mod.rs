@@ -11,7 +11,7 @@ pub mod catalogue;
 pub mod dead_letters;
 pub mod error;
 pub mod lease;
-mod migrations;
+pub mod migrations;
 pub mod mysql;
 pub mod open;
 pub mod page;

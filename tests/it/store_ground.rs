@@ -11,9 +11,7 @@ use tidegate::{
         cursor::Cursor,
         ids::{JobId, RunId},
         record::{Cell, MappedRow, payload_hash, text_hash},
-        status::{
-            ClientStatus, Environment, Origin, ProviderStatus, RawStatus, RunOrigin, RunStatus, Stage, SyncMode,
-        },
+        status::{ClientStatus, Environment, Origin, ProviderStatus, RawStatus, RunOrigin, RunStatus, Stage, SyncMode},
     },
     store::{
         SharedStore,

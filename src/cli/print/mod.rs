@@ -6,6 +6,8 @@
 pub mod catalogue;
 pub mod errors;
 pub mod jobs;
+pub mod notices;
+pub mod preview;
 pub mod progress;
 pub mod runs;
 pub mod schema;

@@ -1,0 +1,310 @@
+//! The command line as people type it. Help texts, completions and the man page come from these definitions.
+//!
+//! Owns names and help texts. Refuses to do anything.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Connector sync worker: pulls, stages, normalises, checks; only what is safe passes.
+#[derive(Debug, Parser)]
+#[command(name = "tidegate", version, propagate_version = true, max_term_width = 110, after_help = EXIT_CODES)]
+pub struct Cli {
+    /// Settings file, read after config/tidegate.toml and config/tidegate.<environment>.toml.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// One JSON document on standard output, nothing else there.
+    #[arg(long, global = true)]
+    pub json: bool,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 all done, 1 internal error, 2 usage or settings, 3 a run ended partial or has dead letters, \
+4 a run failed, 5 refused by a gate, 6 refused for safety, 75 try again later.";
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show the whole way of a record in a minute, on an embedded database, against a provider simulator over real HTTP.
+    Demo(DemoArgs),
+    /// The daemon: claims due jobs and runs them until it is told to stop.
+    Run(RunArgs),
+    /// Do what is due, or what is named, and exit.
+    RunOnce(RunOnceArgs),
+    /// Apply, check or print the database schema. The only command that changes it.
+    Migrate(MigrateArgs),
+    /// Declare clients, providers, connections and jobs from YAML. Applying twice changes nothing.
+    Apply(ApplyArgs),
+    /// Print what is declared, as a declaration file.
+    Export,
+    /// The connector catalogue.
+    #[command(subcommand)]
+    Provider(ProviderCommand),
+    /// Clients' accounts at providers.
+    #[command(subcommand)]
+    Connection(ConnectionCommand),
+    /// Declared streams with their schedules and cursors.
+    #[command(subcommand)]
+    Jobs(JobsCommand),
+    /// What was attempted, and what came of it.
+    #[command(subcommand)]
+    Runs(RunsCommand),
+    /// Dead letters: items that failed, waiting to be worked off.
+    #[command(subcommand)]
+    Errors(ErrorsCommand),
+    /// Map again from raw events, without asking the provider.
+    Normalize(NormalizeArgs),
+    /// Check settings, connector folders, field maps and declarations: all errors at once.
+    Validate(ValidateArgs),
+    /// Print shell completions.
+    Completions { shell: clap_complete::Shell },
+    /// A provider simulator over HTTP, for trying and for benchmarks.
+    #[command(hide = true)]
+    Simulator(SimulatorArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Where the demo keeps its database; a fresh temporary folder when not given.
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// On SQLite only: bring the schema up to date first.
+    #[arg(long)]
+    pub migrate: bool,
+    /// Take only the I-th of N parts of the jobs; 0/N is the same as N/N, for launchers that count from 0.
+    #[arg(long, value_name = "I/N")]
+    pub shard: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct RunOnceArgs {
+    /// Do all jobs that are due (what happens without arguments).
+    #[arg(long, conflicts_with_all = ["connections", "streams"])]
+    pub due: bool,
+    /// Run this connection's jobs now, due or not. Repeatable.
+    #[arg(long = "connection", value_name = "KEY")]
+    pub connections: Vec<String>,
+    /// Run only this stream. Repeatable.
+    #[arg(long = "stream", value_name = "STREAM")]
+    pub streams: Vec<String>,
+    /// Read everything again; the cursor is not moved back.
+    #[arg(long)]
+    pub full: bool,
+    /// Take only the I-th of N parts of the jobs; 0/N is the same as N/N, for launchers that count from 0.
+    #[arg(long, value_name = "I/N")]
+    pub shard: Option<String>,
+    /// On SQLite only: bring the schema up to date first.
+    #[arg(long)]
+    pub migrate: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct MigrateArgs {
+    /// Say whether the schema is what this program needs; change nothing. Exit code 2 when it is not.
+    #[arg(long, conflicts_with = "print")]
+    pub check: bool,
+    /// Print the SQL of all steps; ask no database.
+    #[arg(long)]
+    pub print: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct ApplyArgs {
+    /// Declaration file. Repeatable.
+    #[arg(short, long = "file", value_name = "FILE", required = true, num_args = 1..)]
+    pub files: Vec<PathBuf>,
+    /// Show what would change; change nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// On SQLite only: bring the schema up to date first.
+    #[arg(long)]
+    pub migrate: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ProviderCommand {
+    /// Each provider with its streams.
+    List,
+    /// One provider: streams, auth, limits, field maps.
+    Show { key: String },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ConnectionCommand {
+    List,
+    /// What is declared, its state, its jobs, and the payload fields that no map uses.
+    Show {
+        key: String,
+    },
+    /// Ask the provider who we are.
+    Check {
+        key: String,
+    },
+    /// Show mapped records; write nothing.
+    Preview {
+        key: String,
+        /// Only this stream; else each declared one.
+        #[arg(long)]
+        stream: Option<String>,
+        /// How many records of each stream.
+        #[arg(long, default_value_t = 5)]
+        count: usize,
+    },
+    /// Run a few records of each stream, marked as a test; no cursor moves.
+    TestBatch {
+        key: String,
+        /// Only this stream; else each declared one.
+        #[arg(long)]
+        stream: Option<String>,
+        /// How many records of each stream; the default is pipeline.test_batch_records.
+        #[arg(long)]
+        count: Option<usize>,
+    },
+    /// Run nothing of this connection until it is resumed.
+    Pause {
+        key: String,
+        #[arg(long)]
+        reason: String,
+    },
+    /// End a pause, or a wait for a new credential.
+    Resume {
+        key: String,
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Let a production connection go live, or say what is missing.
+    Activate {
+        key: String,
+    },
+    /// End a connection for good.
+    Revoke {
+        key: String,
+        #[arg(long)]
+        reason: String,
+    },
+}
+
+/// Which job is meant.
+#[derive(Debug, Args)]
+pub struct JobArgs {
+    #[arg(long, value_name = "KEY")]
+    pub connection: String,
+    #[arg(long, value_name = "STREAM")]
+    pub stream: String,
+    /// Why; kept in event_admin_actions.
+    #[arg(long)]
+    pub reason: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum JobsCommand {
+    List {
+        #[arg(long, value_name = "KEY")]
+        connection: Option<String>,
+    },
+    Pause(JobArgs),
+    /// Also ends a quarantine.
+    Resume(JobArgs),
+    /// Forget the cursor: the next run reads everything. Writes an audit row.
+    ResetCursor(JobArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum RunsCommand {
+    /// Newest first.
+    List {
+        #[arg(long, value_name = "KEY")]
+        connection: Option<String>,
+        #[arg(long, value_name = "STREAM")]
+        stream: Option<String>,
+        /// running, succeeded, partial, failed, cancelled, abandoned
+        #[arg(long)]
+        status: Option<String>,
+        #[arg(long, default_value_t = 20)]
+        limit: u32,
+    },
+    /// A run's story: pages, waits, retries, commits; and its counts, counted again from rows.
+    Show { id: i64 },
+}
+
+#[derive(Debug, Args)]
+pub struct ErrorFilterArgs {
+    #[arg(long, value_name = "KEY")]
+    pub connection: Option<String>,
+    #[arg(long, value_name = "STREAM")]
+    pub stream: Option<String>,
+    /// Alike failures share a fingerprint; see --group.
+    #[arg(long)]
+    pub fingerprint: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ErrorsCommand {
+    /// Open ones unless --status or --all says otherwise.
+    List {
+        #[command(flatten)]
+        filter: ErrorFilterArgs,
+        /// open, retry_scheduled, resolved, discarded, exhausted
+        #[arg(long, conflicts_with = "all")]
+        status: Option<String>,
+        #[arg(long)]
+        all: bool,
+        /// Alike failures together, largest group first.
+        #[arg(long)]
+        group: bool,
+        #[arg(long, default_value_t = 50)]
+        limit: u32,
+    },
+    Show {
+        id: i64,
+    },
+    /// Map again from the raw event, through the current field map.
+    Retry {
+        /// Ids; or a filter; or --all.
+        ids: Vec<i64>,
+        #[command(flatten)]
+        filter: ErrorFilterArgs,
+        #[arg(long)]
+        all: bool,
+    },
+    /// Close without a record, with a reason that is kept.
+    Discard {
+        ids: Vec<i64>,
+        #[command(flatten)]
+        filter: ErrorFilterArgs,
+        #[arg(long)]
+        reason: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct NormalizeArgs {
+    /// Only this connection. Repeatable.
+    #[arg(long = "connection", value_name = "KEY")]
+    pub connections: Vec<String>,
+    /// Only this stream. Repeatable.
+    #[arg(long = "stream", value_name = "STREAM")]
+    pub streams: Vec<String>,
+    /// Map every stored record again (what is meant when a field map has changed), and its open dead letters.
+    #[arg(long)]
+    pub replay: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct ValidateArgs {
+    /// Connector folders or declaration files; without any: the settings and all connector folders.
+    pub paths: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct SimulatorArgs {
+    /// Says that only the bulk source is meant; it is always there.
+    #[arg(long)]
+    pub bulk: bool,
+    #[arg(long, default_value = "127.0.0.1:0")]
+    pub listen: std::net::SocketAddr,
+}

@@ -1,0 +1,283 @@
+//! `tidegate connection …`: ask, preview, test, pause, resume, activate, revoke.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::{
+    App, Done,
+    args::ConnectionCommand,
+    exit::Exit,
+    failure::Failure,
+    print::{self, Output, notices},
+    run_once,
+};
+use crate::{
+    connector::{ConnectorError, ErrorKind, TrafficMeter},
+    domain::status::{ConnectionStatus, Environment, RunOrigin},
+    launch,
+    pipeline::preview::preview,
+    scheduler::worker::{Assignment, Task},
+    store::{
+        SharedStore,
+        catalogue::{AdminAction, Connection, Job, JobFilter},
+    },
+    telemetry::{chain, redact::scrub},
+};
+
+/// Most records of a stream that a preview shows.
+const MOST_PREVIEWED: usize = 100;
+
+/// Does a `connection` command.
+///
+/// # Errors
+/// See [`Failure`].
+pub async fn run(app: &App, command: &ConnectionCommand, out: Output) -> Done {
+    let store = app.store().await?;
+    match command {
+        ConnectionCommand::List => {
+            let connections = store.connections().await?;
+            app.show(out, &connections, |view| print::catalogue::connection_list(view, &connections))
+        }
+        ConnectionCommand::Show { key } => show(app, &store, key, out).await,
+        ConnectionCommand::Check { key } => check(app, &store, key, out).await,
+        ConnectionCommand::Preview { key, stream, count } => {
+            show_preview(app, &store, key, stream.as_deref(), *count, out).await
+        }
+        ConnectionCommand::TestBatch { key, stream, count } => {
+            test_batch(app, &store, key, stream.as_deref(), *count, out).await
+        }
+        ConnectionCommand::Pause { key, reason } => {
+            set(app, &store, key, ConnectionStatus::Paused, "connection.pause", Some(reason), out).await
+        }
+        ConnectionCommand::Revoke { key, reason } => {
+            set(app, &store, key, ConnectionStatus::Revoked, "connection.revoke", Some(reason), out).await
+        }
+        ConnectionCommand::Resume { key, reason } => resume(app, &store, key, reason.as_deref(), out).await,
+        ConnectionCommand::Activate { key } => activate(app, &store, key, out).await,
+    }
+}
+
+/// The connection of that key, or what to do about a wrong one.
+pub async fn find(store: &SharedStore, key: &str) -> Result<Connection, Failure> {
+    if let Some(connection) = store.connection(key).await? {
+        return Ok(connection);
+    }
+    let keys: Vec<String> = store.connections().await?.into_iter().map(|c| c.spec.connection_key).collect();
+    let near = notices::nearest(key, keys.iter().map(String::as_str)).map(|k| format!("; did you mean '{k}'?"));
+    Err(Failure::usage(format!("there is no connection '{key}'{}", near.unwrap_or_default()))
+        .remedy("tidegate connection list shows all; tidegate apply -f FILE declares one"))
+}
+
+async fn jobs_of(store: &SharedStore, key: &str, stream: Option<&str>) -> Result<Vec<Job>, Failure> {
+    let filter =
+        JobFilter { connection_keys: vec![key.to_owned()], streams: stream.map(str::to_owned).into_iter().collect() };
+    let jobs = store.jobs(&filter).await?;
+    if jobs.is_empty() {
+        let what = stream.map_or_else(String::new, |s| format!(" for stream '{s}'"));
+        return Err(Failure::usage(format!("connection '{key}' has no job{what}"))
+            .remedy("declare it under `jobs:` and run tidegate apply -f FILE"));
+    }
+    Ok(jobs)
+}
+
+async fn show(app: &App, store: &SharedStore, key: &str, out: Output) -> Done {
+    let connection = find(store, key).await?;
+    let jobs = store.jobs(&JobFilter { connection_keys: vec![key.to_owned()], streams: Vec::new() }).await?;
+    let mut last_runs = Vec::new();
+    for job in &jobs {
+        if let Some(run) = job.last_run_id {
+            last_runs.extend(store.run(run).await?);
+        }
+    }
+    let refusal = launch::refusal(&connection, &jobs).unwrap_or_default();
+    let document =
+        json!({"connection": connection, "jobs": jobs, "last_runs": last_runs, "keeps_from_running": refusal});
+    app.show(out, &document, |view| {
+        let mut text = print::catalogue::connection_show(view, &connection, &jobs, &last_runs);
+        if !refusal.is_empty() {
+            text.push_str("\nkeeps it from running\n\n");
+            for line in &refusal {
+                text.push_str(&format!("  - {line}\n"));
+            }
+        }
+        text
+    })
+}
+
+/// A provider's answer as the person in front of the terminal reads it.
+pub fn connector_failure(error: &ConnectorError) -> Failure {
+    let message = scrub(&chain(error).to_string()).into_owned();
+    let decision = crate::scheduler::policy::decide(
+        &crate::pipeline::Ending::Connector(ConnectorError::new(error.kind.clone(), "")),
+        false,
+    );
+    let exit = match &error.kind {
+        ErrorKind::Settings => Exit::Usage,
+        ErrorKind::Policy => Exit::Unsafe,
+        ErrorKind::RateLimited { .. } | ErrorKind::Unavailable => Exit::TryLater,
+        ErrorKind::Unauthorized
+        | ErrorKind::Forbidden
+        | ErrorKind::Rejected
+        | ErrorKind::Decode
+        | ErrorKind::PositionExpired
+        | ErrorKind::Stuck => Exit::Failed,
+    };
+    Failure::new(exit, message).remedy(decision.remedy.unwrap_or_default())
+}
+
+async fn check(app: &App, store: &SharedStore, key: &str, out: Output) -> Done {
+    let connection = find(store, key).await?;
+    let worker = app.worker(Arc::clone(store))?;
+    let connector = worker.connector(&connection).map_err(|e| connector_failure(&e))?;
+    let identity = connector.check(Arc::new(TrafficMeter::default())).await.map_err(|e| connector_failure(&e))?;
+    let declared = &connection.spec.provider_account_id;
+    if let Some(theirs) = &identity.account_id
+        && theirs != declared
+    {
+        return Err(Failure::new(
+            Exit::Refused,
+            format!("the credential of '{key}' belongs to account '{theirs}', declared is '{declared}'"),
+        )
+        .remedy("use the credential of the declared account, or correct provider_account_id and apply again"));
+    }
+    let line = match &identity.account_id {
+        Some(account) => format!("{key}: the provider answers as account {account}, as declared"),
+        None => format!("{key}: {} (the provider does not tell an account id)", identity.detail),
+    };
+    let document =
+        json!({"connection": key, "identity": identity, "matches_declaration": identity.account_id.is_some()});
+    app.show(out, &document, |_| line)
+}
+
+async fn show_preview(
+    app: &App,
+    store: &SharedStore,
+    key: &str,
+    stream: Option<&str>,
+    count: usize,
+    out: Output,
+) -> Done {
+    let connection = find(store, key).await?;
+    let jobs = jobs_of(store, key, stream).await?;
+    let worker = app.worker(Arc::clone(store))?;
+    let connector = worker.connector(&connection).map_err(|e| connector_failure(&e))?;
+    let mut text = String::new();
+    let mut document = serde_json::Map::new();
+    for job in &jobs {
+        let name = &job.spec.stream;
+        let map = worker.catalogue.folder(&job.provider_key).and_then(|f| f.map(name));
+        let shown = preview(
+            connector.as_ref(),
+            map.map(std::convert::AsRef::as_ref),
+            &worker.clock,
+            name,
+            count.min(MOST_PREVIEWED),
+        )
+        .await
+        .map_err(|e| connector_failure(&e))?;
+        text.push_str(&print::preview::previewed(&print::View::of_stdout(app.now()), name, &shown));
+        document.insert(name.clone(), json!(shown));
+    }
+    text.push_str("nothing was written\n");
+    app.show(out, &document, |_| text)
+}
+
+async fn test_batch(
+    app: &App,
+    store: &SharedStore,
+    key: &str,
+    stream: Option<&str>,
+    count: Option<usize>,
+    out: Output,
+) -> Done {
+    let connection = find(store, key).await?;
+    if matches!(connection.status, ConnectionStatus::Revoked | ConnectionStatus::Paused) {
+        let lines = launch::refusal(&connection, &[]).unwrap_or_default().join("\n");
+        return Err(Failure::new(Exit::Refused, lines));
+    }
+    let records = count.unwrap_or(usize::try_from(app.settings.pipeline.test_batch_records).unwrap_or(usize::MAX));
+    let assignments = jobs_of(store, key, stream)
+        .await?
+        .iter()
+        .map(|job| Assignment { job: job.id, origin: RunOrigin::TestBatch, task: Task::TestBatch { records } })
+        .collect();
+    run_once::assignments(app, Arc::clone(store), assignments, out).await
+}
+
+async fn set(
+    app: &App,
+    store: &SharedStore,
+    key: &str,
+    status: ConnectionStatus,
+    action: &str,
+    reason: Option<&str>,
+    out: Output,
+) -> Done {
+    let before = find(store, key).await?;
+    let act = act(app, action, &before, json!({"status": status}), reason);
+    store.set_connection_status(key, status, reason, &act).await?;
+    let document = json!({"connection": key, "before": before.status, "status": status});
+    app.show(out, &document, |_| format!("{key}: {} -> {status}", before.status))
+}
+
+fn act(app: &App, action: &str, before: &Connection, after: serde_json::Value, reason: Option<&str>) -> AdminAction {
+    AdminAction {
+        actor: app.actor(),
+        action: action.to_owned(),
+        subject_type: "connection".to_owned(),
+        subject_key: before.spec.connection_key.clone(),
+        reason: reason.map(str::to_owned),
+        before: Some(json!({"status": before.status})),
+        after: Some(after),
+    }
+}
+
+async fn resume(app: &App, store: &SharedStore, key: &str, reason: Option<&str>, out: Output) -> Done {
+    let before = find(store, key).await?;
+    let status = match before.status {
+        ConnectionStatus::Revoked => {
+            return Err(Failure::new(
+                Exit::Refused,
+                format!("{key} is revoked; a revoked connection does not come back"),
+            )
+            .remedy("declare a new connection"));
+        }
+        // What it was before is not kept: it has to prove itself again, in production through what let it go live.
+        ConnectionStatus::Paused | ConnectionStatus::NeedsAuth => {
+            if before.spec.environment == Environment::Production && before.activated_at.is_some() {
+                ConnectionStatus::Connected
+            } else {
+                ConnectionStatus::Draft
+            }
+        }
+        ConnectionStatus::Draft
+        | ConnectionStatus::Testing
+        | ConnectionStatus::Connected
+        | ConnectionStatus::ManualImport => {
+            let document = json!({"connection": key, "status": before.status});
+            return app.show(out, &document, |_| format!("{key} is {}: nothing to resume", before.status));
+        }
+    };
+    set(app, store, key, status, "connection.resume", reason, out).await
+}
+
+async fn activate(app: &App, store: &SharedStore, key: &str, out: Output) -> Done {
+    let connection = find(store, key).await?;
+    let jobs = store.jobs(&JobFilter { connection_keys: vec![key.to_owned()], streams: Vec::new() }).await?;
+    let missing = launch::missing_for_activation(&connection, &jobs);
+    if !missing.is_empty() {
+        return Err(Failure::new(
+            Exit::Refused,
+            format!(
+                "{key} may not go live; {} missing:\n{}",
+                missing.len(),
+                missing.iter().map(|m| format!("  - {m}")).collect::<Vec<_>>().join("\n")
+            ),
+        )
+        .remedy("complete the declaration, apply it, and activate again"));
+    }
+    let act = act(app, "connection.activate", &connection, json!({"status": ConnectionStatus::Connected}), None);
+    store.activate_connection(key, &act).await?;
+    app.show(out, &json!({"connection": key, "status": "connected"}), |_| format!("{key} is live"))
+}

@@ -1,0 +1,194 @@
+//! The loops that hand out work: the daemon's, and one pass for `run-once`.
+//!
+//! Owns how many jobs run at once, for whom, and when to look again. Refuses to keep a list of jobs: each look is one ordered
+//! query, so that a restart, a missed tick and a normal one are the same.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::worker::{Assignment, Report, Task, Worker};
+use crate::{
+    domain::{
+        ids::{ClientId, JobId},
+        status::RunOrigin,
+    },
+    pipeline::{OnProgress, Progress},
+    store::{
+        StoreError,
+        lease::{DueJob, Shard},
+    },
+    telemetry::chain,
+};
+
+/// Due jobs looked at in one query; more wait for the next look.
+const LOOK_AHEAD: u32 = 200;
+/// How long the daemon waits after the database did not answer.
+const AFTER_OUTAGE: Duration = Duration::from_secs(2);
+
+/// Bounds of the daemon.
+#[derive(Debug, Clone, Copy)]
+pub struct DaemonOptions {
+    pub workers: usize,
+    /// Most runs of one client at once (P14).
+    pub per_client: usize,
+    /// Longest sleep between two looks.
+    pub poll: Duration,
+    /// How long running jobs may take to end after the stop.
+    pub shutdown: Duration,
+    pub shard: Option<Shard>,
+}
+
+/// Runs until `stop`: looks for due jobs, hands them out fairly, recovers orphans.
+pub async fn daemon(worker: Arc<Worker>, options: DaemonOptions, stop: CancellationToken) {
+    let mut running: JoinSet<ClientId> = JoinSet::new();
+    let mut per_client: HashMap<ClientId, usize> = HashMap::new();
+    let mut in_hand: HashMap<JobId, ()> = HashMap::new();
+    let mut hands: HashMap<tokio::task::Id, (ClientId, JobId)> = HashMap::new();
+    let recover_every = worker.options.limits.lease_ttl / 2;
+    let mut recovered_at = None;
+    while !stop.is_cancelled() {
+        let now = worker.clock.monotonic();
+        if recovered_at.is_none_or(|at| now.saturating_sub(at) >= recover_every) {
+            recover(&worker).await;
+            recovered_at = Some(now);
+        }
+        let wait = match look(&worker, options, running.len()).await {
+            Ok((due, wait)) => {
+                for job in due {
+                    if running.len() >= options.workers || stop.is_cancelled() {
+                        break;
+                    }
+                    let of_client = per_client.entry(job.client_id).or_default();
+                    if *of_client >= options.per_client || in_hand.contains_key(&job.id) {
+                        continue;
+                    }
+                    *of_client += 1;
+                    in_hand.insert(job.id, ());
+                    let (client, id) = (job.client_id, job.id);
+                    let handle = running.spawn(one_scheduled(Arc::clone(&worker), job, stop.clone()));
+                    hands.insert(handle.id(), (client, id));
+                }
+                wait
+            }
+            Err(error) => {
+                tracing::error!(error = %chain(&error), "cannot look for due jobs; trying again");
+                AFTER_OUTAGE
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = worker.clock.sleep(wait) => {}
+            Some(ended) = running.join_next_with_id(), if !running.is_empty() => {
+                let id = match ended {
+                    Ok((id, _)) => id,
+                    Err(error) => {
+                        tracing::error!(error = %error, "a worker task ended abnormally; its run is recovered when its lease runs out");
+                        error.id()
+                    }
+                };
+                if let Some((client, job)) = hands.remove(&id) {
+                    in_hand.remove(&job);
+                    if let Some(count) = per_client.get_mut(&client) {
+                        *count = count.saturating_sub(1);
+                        if *count == 0 {
+                            per_client.remove(&client);
+                        }
+                    }
+                }
+            }
+        }
+    }
+    let drain = async { while running.join_next().await.is_some() {} };
+    tokio::select! {
+        () = drain => tracing::info!("all runs ended"),
+        () = worker.clock.sleep(options.shutdown) => {
+            tracing::warn!("runs did not end in time; they are recovered when their leases run out");
+        }
+    }
+}
+
+/// Due jobs if there is room for them, and for how long nothing else will be due.
+async fn look(worker: &Worker, options: DaemonOptions, running: usize) -> Result<(Vec<DueJob>, Duration), StoreError> {
+    if running >= options.workers {
+        return Ok((Vec::new(), options.poll));
+    }
+    let due = worker.store.due_jobs(LOOK_AHEAD, options.shard).await?;
+    if !due.is_empty() {
+        return Ok((due, options.poll));
+    }
+    let next = worker.store.next_due_in().await?.unwrap_or(options.poll);
+    Ok((due, next.clamp(Duration::from_millis(10), options.poll)))
+}
+
+async fn one_scheduled(worker: Arc<Worker>, job: DueJob, stop: CancellationToken) -> ClientId {
+    let assignment = Assignment { job: job.id, origin: RunOrigin::Schedule, task: Task::Pull { full: false } };
+    let nobody_watches: OnProgress = Arc::new(|_: Progress| {});
+    match worker.run(&assignment, &stop, nobody_watches).await {
+        Ok(Report::Ran(_) | Report::Quarantined { .. }) => {}
+        Ok(Report::Busy { .. }) => {
+            tracing::debug!(connection = %job.connection_key, stream = %job.stream, "another worker was faster");
+        }
+        Err(error) => {
+            tracing::error!(connection = %job.connection_key, stream = %job.stream, error = %chain(&error), "the job could not be claimed");
+        }
+    }
+    job.client_id
+}
+
+/// Closes runs whose worker is gone. Failing is not fatal: the next look tries again.
+pub async fn recover(worker: &Worker) {
+    let result = async {
+        let owners = worker.store.lease_owners().await?;
+        let dead: Vec<String> = owners.into_iter().filter(|o| worker.holder.is_dead(o)).collect();
+        worker.store.recover_orphans(&dead).await
+    };
+    match result.await {
+        Ok(orphans) => {
+            for orphan in orphans {
+                tracing::warn!(
+                    run = orphan.run.0,
+                    job = orphan.job.0,
+                    "closed as abandoned: its worker died or lost its lease"
+                );
+            }
+        }
+        Err(error) => tracing::error!(error = %chain(&error), "orphaned runs could not be looked for"),
+    }
+}
+
+/// Does a list of assignments, at most `at_once` together, in their order. Gives a report for each.
+pub async fn once(
+    worker: &Arc<Worker>,
+    assignments: Vec<Assignment>,
+    at_once: usize,
+    stop: &CancellationToken,
+    watch: &(dyn Fn(JobId) -> OnProgress + Send + Sync),
+    reported: &mut (dyn FnMut(&Result<Report, StoreError>) + Send),
+) -> Vec<Result<Report, StoreError>> {
+    let mut queue: VecDeque<Assignment> = assignments.into();
+    let mut running = JoinSet::new();
+    let mut reports = Vec::new();
+    loop {
+        while running.len() < at_once.max(1) && !stop.is_cancelled() {
+            let Some(assignment) = queue.pop_front() else {
+                break;
+            };
+            let (worker, stop, on_progress) = (Arc::clone(worker), stop.clone(), watch(assignment.job));
+            running.spawn(async move { worker.run(&assignment, &stop, on_progress).await });
+        }
+        let Some(ended) = running.join_next().await else {
+            return reports;
+        };
+        let report = ended.unwrap_or_else(|panic| {
+            Err(StoreError::Database { during: "a worker task ended abnormally", source: Box::new(panic) })
+        });
+        reported(&report);
+        reports.push(report);
+    }
+}

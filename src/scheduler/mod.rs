@@ -1,0 +1,15 @@
+//! What is due, who does it, and what follows from how it ended.
+//!
+//! ```text
+//!  due.rs      the daemon's loop: one ordered query, fair between clients, bounded workers
+//!  worker.rs   one job: claim → pull or replay → finish, with a heartbeat beside it
+//!  policy.rs   the one table: how a run ended → status, remedy, when next
+//!  holder.rs   who we are in a lease, and whether another holder on this machine is dead
+//! ```
+//!
+//! Correctness rests on the lease and its fence in the database, never on who launched us or on this process's clock.
+
+pub mod due;
+pub mod holder;
+pub mod policy;
+pub mod worker;

@@ -1,0 +1,273 @@
+//! The one table from how a run ended to what follows: status, error code, remedy, when next.
+//!
+//! Owns every retry decision between runs. (Retries within a request are `connector::http`'s; there is no third loop.)
+//! Each match is exhaustive: a new class of error does not compile until somebody has decided about it.
+
+use std::time::Duration;
+
+use crate::{
+    connector::ErrorKind,
+    domain::status::{ConnectionStatus, RunStatus},
+    pipeline::{Ending, StopReason},
+    store::StoreError,
+};
+
+/// First wait after a failure that time may heal; doubled with each further failure.
+const FIRST_WAIT: Duration = Duration::from_secs(60);
+/// Longest such wait.
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+
+/// When the job is due again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// At its schedule's next time.
+    Scheduled,
+    /// At once: there is more to do and nothing is wrong.
+    AtOnce,
+    /// After a growing wait, or at the schedule's next time if that is sooner. Never sooner than `at_least`.
+    BackOff { at_least: Duration },
+}
+
+/// What follows from an ending.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub struct Decision {
+    pub status: RunStatus,
+    /// `None` for a run that went well.
+    pub code: Option<&'static str>,
+    /// What an operator can do.
+    pub remedy: Option<String>,
+    pub next: Next,
+    /// `Some(true)` counts as one more failure in a row, `Some(false)` ends the row, `None` says nothing about the provider.
+    pub failure: Option<bool>,
+    pub connection: Option<ConnectionStatus>,
+    /// The run can no longer be finished by us: whoever takes over closes it.
+    pub lost: bool,
+}
+
+/// Decides. `progressed` says whether at least one page was committed.
+pub fn decide(ending: &Ending, progressed: bool) -> Decision {
+    match ending {
+        Ending::Complete => Decision {
+            status: RunStatus::Succeeded,
+            code: None,
+            remedy: None,
+            next: Next::Scheduled,
+            failure: Some(false),
+            connection: None,
+            lost: false,
+        },
+        Ending::RunBudget => interrupted(
+            RunStatus::Partial,
+            "run_budget",
+            "nothing to do: the next run goes on from here (pipeline.max_pages_per_run, pipeline.max_run_seconds)",
+            Next::AtOnce,
+        ),
+        Ending::ErrorBudget => broken(
+            RunStatus::Failed,
+            "error_budget_exceeded",
+            "see: tidegate errors list --group; mend the field map or the source, then run again: the cursor has not moved past them",
+            Next::Scheduled,
+        ),
+        Ending::Stopped(StopReason::Shutdown) => interrupted(
+            partial_or(RunStatus::Cancelled, progressed),
+            "shutdown",
+            "nothing to do: the job is due again at once",
+            Next::AtOnce,
+        ),
+        Ending::Stopped(StopReason::Paused) => interrupted(
+            partial_or(RunStatus::Cancelled, progressed),
+            "paused",
+            "tidegate connection resume KEY goes on from here",
+            Next::Scheduled,
+        ),
+        Ending::Stopped(StopReason::LeaseLost) => lost("lease_lost", "nothing to do: whoever took over goes on"),
+        Ending::Connector(error) => connector(&error.kind, progressed),
+        Ending::Store(error) => store(error, progressed),
+    }
+}
+
+fn connector(kind: &ErrorKind, progressed: bool) -> Decision {
+    let status = partial_or(RunStatus::Failed, progressed);
+    let soon = Next::BackOff { at_least: Duration::ZERO };
+    match kind {
+        ErrorKind::Unauthorized => Decision {
+            connection: Some(ConnectionStatus::NeedsAuth),
+            ..broken(
+                status,
+                kind.code(),
+                "renew the credential, then: tidegate connection check KEY; tidegate connection resume KEY",
+                Next::Scheduled,
+            )
+        },
+        ErrorKind::Forbidden => broken(
+            status,
+            kind.code(),
+            "grant the scopes that the connector's README names, then: tidegate connection check KEY",
+            Next::Scheduled,
+        ),
+        ErrorKind::RateLimited { retry_after } => broken(
+            status,
+            kind.code(),
+            "nothing to do: the job goes on when the provider's limit allows it; lower http.requests_per_second if it repeats",
+            Next::BackOff { at_least: retry_after.unwrap_or_default() },
+        ),
+        ErrorKind::Unavailable => broken(
+            status,
+            kind.code(),
+            "nothing to do at first: it is tried again with growing waits; if it lasts, check base_url and the provider's status page",
+            soon,
+        ),
+        ErrorKind::Rejected => broken(
+            status,
+            kind.code(),
+            "the provider refuses the question itself: check the connection's config and the connector, then: tidegate connection preview KEY",
+            Next::Scheduled,
+        ),
+        ErrorKind::Decode => broken(
+            status,
+            kind.code(),
+            "the page is not what the connector expects: check base_url, then: tidegate connection preview KEY",
+            soon,
+        ),
+        ErrorKind::PositionExpired => {
+            broken(status, kind.code(), "nothing to do: the next run begins the listing again", soon)
+        }
+        ErrorKind::Settings => broken(
+            status,
+            kind.code(),
+            "mend what the message names in the declaration or the connector folder, then: tidegate apply -f FILE",
+            Next::Scheduled,
+        ),
+        ErrorKind::Policy => broken(
+            status,
+            kind.code(),
+            "the address is private: if that is meant (development, tests), name its network in http.allow_private",
+            Next::Scheduled,
+        ),
+        ErrorKind::Stuck => broken(
+            status,
+            kind.code(),
+            "the provider repeats itself instead of paging on: check the connector's paginator, then: tidegate connection preview KEY",
+            Next::Scheduled,
+        ),
+    }
+}
+
+fn store(error: &StoreError, progressed: bool) -> Decision {
+    let status = partial_or(RunStatus::Failed, progressed);
+    match error {
+        StoreError::Fenced { .. } => lost("lease_lost", "nothing to do: whoever took over goes on"),
+        StoreError::Unavailable(_) => lost(
+            "database_unavailable",
+            "bring the database back; the run is closed as abandoned and the job goes on by itself",
+        ),
+        StoreError::NoSpace { .. } => broken(
+            status,
+            "disk_full",
+            "free space where the database lives; the job goes on from its last committed page",
+            Next::BackOff { at_least: Duration::ZERO },
+        ),
+        StoreError::CursorBack { .. } => broken(
+            status,
+            "cursor_would_move_back",
+            "the connector gave a cursor before the stored one: report it; tidegate jobs reset-cursor is the explicit way back",
+            Next::Scheduled,
+        ),
+        StoreError::Schema(_) => {
+            broken(status, "schema_mismatch", "tidegate migrate --check, then tidegate migrate", Next::Scheduled)
+        }
+        StoreError::Inconsistent { .. }
+        | StoreError::Constraint { .. }
+        | StoreError::Settings(_)
+        | StoreError::Database { .. } => broken(
+            status,
+            "write_refused",
+            "see the internal message; tidegate doctor checks the database",
+            Next::BackOff { at_least: Duration::ZERO },
+        ),
+    }
+}
+
+const fn partial_or(otherwise: RunStatus, progressed: bool) -> RunStatus {
+    if progressed { RunStatus::Partial } else { otherwise }
+}
+
+fn broken(status: RunStatus, code: &'static str, remedy: &str, next: Next) -> Decision {
+    Decision {
+        status,
+        code: Some(code),
+        remedy: Some(remedy.to_owned()),
+        next,
+        failure: Some(true),
+        connection: None,
+        lost: false,
+    }
+}
+
+fn interrupted(status: RunStatus, code: &'static str, remedy: &str, next: Next) -> Decision {
+    Decision { failure: None, ..broken(status, code, remedy, next) }
+}
+
+fn lost(code: &'static str, remedy: &str) -> Decision {
+    Decision { lost: true, failure: None, ..broken(RunStatus::Abandoned, code, remedy, Next::AtOnce) }
+}
+
+/// How long to wait after `failures` failures in a row: 1, 2, 4 … minutes, an hour at most, never less than `at_least`.
+pub fn back_off(failures: i64, at_least: Duration) -> Duration {
+    let doublings = u32::try_from(failures.clamp(0, 16)).unwrap_or_default();
+    FIRST_WAIT.saturating_mul(2_u32.saturating_pow(doublings)).min(LONGEST_WAIT).max(at_least)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connector::ConnectorError;
+
+    fn ending(kind: ErrorKind) -> Ending {
+        Ending::Connector(ConnectorError::new(kind, "x"))
+    }
+
+    #[test]
+    fn what_time_cannot_heal_waits_for_its_schedule_and_what_it_can_backs_off() {
+        for (kind, backs_off) in [
+            (ErrorKind::Unauthorized, false),
+            (ErrorKind::Forbidden, false),
+            (ErrorKind::RateLimited { retry_after: None }, true),
+            (ErrorKind::Unavailable, true),
+            (ErrorKind::Rejected, false),
+            (ErrorKind::Decode, true),
+            (ErrorKind::PositionExpired, true),
+            (ErrorKind::Settings, false),
+            (ErrorKind::Policy, false),
+            (ErrorKind::Stuck, false),
+        ] {
+            let decision = decide(&ending(kind.clone()), false);
+            assert_eq!(matches!(decision.next, Next::BackOff { .. }), backs_off, "{kind:?}");
+            assert_eq!(decision.status, RunStatus::Failed, "{kind:?}");
+            assert!(decision.remedy.is_some_and(|r| !r.is_empty()), "{kind:?}");
+            assert_eq!(decide(&ending(kind), true).status, RunStatus::Partial);
+        }
+    }
+
+    #[test]
+    fn only_a_refused_credential_makes_a_connection_need_auth() {
+        assert_eq!(decide(&ending(ErrorKind::Unauthorized), false).connection, Some(ConnectionStatus::NeedsAuth));
+        assert_eq!(decide(&ending(ErrorKind::Forbidden), false).connection, None);
+    }
+
+    #[test]
+    fn a_lost_lease_is_never_finished_by_us() {
+        assert!(decide(&Ending::Stopped(StopReason::LeaseLost), true).lost);
+        assert!(decide(&Ending::Store(StoreError::Fenced { job: 1 }), true).lost);
+        assert!(!decide(&Ending::Stopped(StopReason::Shutdown), true).lost);
+    }
+
+    #[test]
+    fn waits_grow_to_an_hour_and_honour_the_providers_own() {
+        assert_eq!(back_off(0, Duration::ZERO), Duration::from_secs(60));
+        assert_eq!(back_off(3, Duration::ZERO), Duration::from_secs(480));
+        assert_eq!(back_off(1000, Duration::ZERO), Duration::from_secs(3600));
+        assert_eq!(back_off(0, Duration::from_secs(7200)), Duration::from_secs(7200));
+    }
+}

@@ -1,0 +1,558 @@
+//! One job from claim to finish: build the connector, pull or replay, write the run's one final status.
+//!
+//! Owns the life of a run. What an ending means is `policy`'s; what a page is, `pipeline`'s. A run always leaves a row (P6): the
+//! claim writes it before anything can fail.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+use super::{
+    holder::Holder,
+    policy::{self, Decision, Next},
+};
+use crate::{
+    connector::{
+        Connector, ConnectorError, ErrorKind,
+        http::HttpGate,
+        registry::{Catalogue, ConnectionFacts},
+    },
+    domain::{
+        clock::{Clock, Timestamp},
+        counts::Counts,
+        ids::{JobId, RunId},
+        schedule::{Schedule, spread_seed},
+        status::{ConnectionStatus, RunOrigin, RunStatus, SyncMode},
+        wording::client_safe,
+    },
+    mapping::FieldMap,
+    pipeline::{
+        Ending, Limits, OnProgress, Outcome, Stop, StopReason,
+        pull::Pull,
+        replay::{Replay, Selection},
+    },
+    store::{
+        SharedStore, StoreError,
+        catalogue::{Connection, FieldMapVersion, Job},
+        lease::{Claim, Claimed, Held, Lease, RunEnd},
+        page::PageScope,
+    },
+    telemetry::{chain, redact::scrub},
+    vault,
+};
+
+/// Longest internal error text that a run row keeps, in characters.
+const ERROR_TEXT_CHARS: usize = 2000;
+/// The heartbeat's longest interval; also how soon a pause is noticed.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+
+/// What is to be done with a job.
+#[derive(Debug, Clone)]
+pub enum Task {
+    /// Read from the provider. `full` reads past the cursor without moving it back.
+    Pull { full: bool },
+    /// Read so many records, marked as a test; no cursor moves.
+    TestBatch { records: usize },
+    /// Normalise again from raw.
+    Replay { selections: Vec<Selection> },
+}
+
+/// A job and what is to be done with it.
+#[derive(Debug, Clone)]
+pub struct Assignment {
+    pub job: JobId,
+    pub origin: RunOrigin,
+    pub task: Task,
+}
+
+/// What came of an assignment.
+#[derive(Debug, Clone)]
+pub enum Report {
+    Ran(Box<RunReport>),
+    /// Another holder has the job.
+    Busy {
+        connection_key: String,
+        stream: String,
+        holder: Option<String>,
+        until: Option<Timestamp>,
+    },
+    /// The job killed its worker too often and is set aside.
+    Quarantined {
+        connection_key: String,
+        stream: String,
+    },
+}
+
+/// A finished run, for whoever watches.
+#[derive(Debug, Clone)]
+pub struct RunReport {
+    pub run: RunId,
+    pub connection_key: String,
+    pub stream: String,
+    pub status: RunStatus,
+    pub counts: Counts,
+    pub pages: u64,
+    pub code: Option<String>,
+    pub message: Option<String>,
+    pub remedy: Option<String>,
+    pub took: Duration,
+}
+
+/// Settings of a worker, as plain values.
+#[derive(Debug, Clone)]
+pub struct WorkerOptions {
+    pub limits: Limits,
+    pub quarantine_after: i64,
+    /// From this many failures in a row on, a job that does not move is an error in the log (P9).
+    pub stalled_after: i64,
+}
+
+/// Does jobs, one at a time or many at once; holds nothing between them.
+pub struct Worker {
+    pub store: SharedStore,
+    pub clock: Arc<dyn Clock>,
+    pub catalogue: Arc<Catalogue>,
+    pub gate: Arc<HttpGate>,
+    pub holder: Holder,
+    pub options: WorkerOptions,
+}
+
+/// What is known of a job before it is claimed.
+struct Prepared {
+    job: Job,
+    connection: Connection,
+    map: Option<Arc<FieldMap>>,
+}
+
+impl Worker {
+    /// Claims the job, does the task, finishes the run.
+    ///
+    /// # Errors
+    /// Only of the store, and only when no run could be begun; what happens later is in the run's row and in the report.
+    pub async fn run(
+        &self,
+        assignment: &Assignment,
+        shutdown: &CancellationToken,
+        on_progress: OnProgress,
+    ) -> Result<Report, StoreError> {
+        let prepared = self.prepare(assignment.job).await?;
+        let (connection_key, stream) = (prepared.job.spec.connection_key.clone(), prepared.job.spec.stream.clone());
+        let owner = prepared.job.lease_owner.clone();
+        let claim = Claim {
+            job: assignment.job,
+            seen_fence: prepared.job.fence,
+            worker: self.holder.name().to_owned(),
+            ttl: self.options.limits.lease_ttl,
+            origin: assignment.origin,
+            mapping_version: prepared.map.as_ref().map(|m| m.version.clone()),
+            dead_owner: owner.clone().filter(|o| self.holder.is_dead(o)),
+            quarantine_after: self.options.quarantine_after,
+        };
+        let asked = self.clock.monotonic();
+        match self.store.claim(&claim).await? {
+            Claimed::Lost => {
+                Ok(Report::Busy { connection_key, stream, holder: owner, until: prepared.job.lease_until })
+            }
+            Claimed::Quarantined => {
+                tracing::error!(
+                    connection = %connection_key, stream = %stream,
+                    "job is quarantined: its worker died {} times in a row; see deploy/runbook.md, then: tidegate jobs resume",
+                    self.options.quarantine_after
+                );
+                Ok(Report::Quarantined { connection_key, stream })
+            }
+            Claimed::Held(held) => {
+                let span = tracing::info_span!("run", run = held.run.0, connection = %connection_key, stream = %stream);
+                let report =
+                    self.held(*held, prepared, assignment, asked, shutdown, on_progress).instrument(span).await;
+                Ok(Report::Ran(Box::new(report)))
+            }
+        }
+    }
+
+    async fn prepare(&self, id: JobId) -> Result<Prepared, StoreError> {
+        let gone = |what: &str| StoreError::Inconsistent {
+            table: "integration_sync_jobs",
+            column: "id",
+            row: id.to_string(),
+            detail: format!("{what} is gone"),
+        };
+        let job = self.store.job(id).await?.ok_or_else(|| gone("the job"))?;
+        let connection =
+            self.store.connection(&job.spec.connection_key).await?.ok_or_else(|| gone("the job's connection"))?;
+        let map = self.catalogue.folder(&job.provider_key).and_then(|f| f.map(&job.spec.stream)).cloned();
+        Ok(Prepared { job, connection, map })
+    }
+
+    async fn held(
+        &self,
+        held: Held,
+        prepared: Prepared,
+        assignment: &Assignment,
+        asked: Duration,
+        shutdown: &CancellationToken,
+        on_progress: OnProgress,
+    ) -> RunReport {
+        let began = self.clock.monotonic();
+        for run in &held.abandoned {
+            tracing::warn!(abandoned = run.0, "closed a run whose worker died or lost its lease");
+        }
+        let stop = Stop::new();
+        let heartbeat = self.heartbeat(&held.lease, &prepared.job.spec.connection_key, asked, &stop, shutdown);
+        let work = self.work(&held, &prepared, assignment, &stop, on_progress);
+        let outcome = tokio::select! {
+            outcome = work => outcome,
+            () = heartbeat => unreachable_outcome(),
+        };
+        self.finish(&held, &prepared, assignment, outcome, began).await
+    }
+
+    async fn work(
+        &self,
+        held: &Held,
+        prepared: &Prepared,
+        assignment: &Assignment,
+        stop: &Stop,
+        on_progress: OnProgress,
+    ) -> Outcome {
+        if let Some(map) = &prepared.map {
+            match self.remember(map).await {
+                Ok(()) => {}
+                Err(ending) => return ended(ending),
+            }
+        }
+        match &assignment.task {
+            Task::Pull { full } => self.pull(held, prepared, *full, None, stop, on_progress).await,
+            Task::TestBatch { records } => self.pull(held, prepared, false, Some(*records), stop, on_progress).await,
+            Task::Replay { selections } => {
+                let Some(map) = prepared.map.clone() else {
+                    return ended(Ending::Connector(ConnectorError::new(
+                        ErrorKind::Settings,
+                        format!("stream '{}' has no field map to replay through", held.stream),
+                    )));
+                };
+                let scope = scope(held, Some(&map), assignment.origin);
+                Replay {
+                    store: Arc::clone(&self.store),
+                    clock: Arc::clone(&self.clock),
+                    map,
+                    scope,
+                    selections: selections.clone(),
+                    limits: self.options.limits,
+                    stop: stop.clone(),
+                    on_progress,
+                }
+                .run()
+                .await
+            }
+        }
+    }
+
+    async fn remember(&self, map: &FieldMap) -> Result<(), Ending> {
+        let version = FieldMapVersion {
+            provider_key: map.provider_key.clone(),
+            stream: map.stream.clone(),
+            version: map.version.clone(),
+            checksum: map.checksum.clone(),
+            document: map.document.clone(),
+            activated_by: "tidegate".to_owned(),
+        };
+        match self.store.remember_field_map(&version).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(text)) => Err(Ending::Connector(ConnectorError::new(ErrorKind::Settings, text))),
+            Err(error) => Err(Ending::Store(error)),
+        }
+    }
+
+    async fn pull(
+        &self,
+        held: &Held,
+        prepared: &Prepared,
+        full: bool,
+        test_batch: Option<usize>,
+        stop: &Stop,
+        on_progress: OnProgress,
+    ) -> Outcome {
+        let connector = match self.connector(&prepared.connection) {
+            Ok(connector) => connector,
+            Err(error) => return ended(Ending::Connector(error)),
+        };
+        let origin = if test_batch.is_some() { RunOrigin::TestBatch } else { RunOrigin::Schedule };
+        Pull {
+            store: Arc::clone(&self.store),
+            connector,
+            clock: Arc::clone(&self.clock),
+            map: prepared.map.clone(),
+            scope: scope(held, prepared.map.as_deref(), origin),
+            mode: held.sync_mode,
+            cursor: held.cursor.clone(),
+            resume: held.resume.clone(),
+            had_dead_letters: held.open_dead_letters > 0,
+            limits: self.options.limits,
+            test_batch,
+            full,
+            stop: stop.clone(),
+            on_progress,
+        }
+        .run()
+        .await
+    }
+
+    /// The connector of a connection, with its secret's source.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Settings`]: no such folder, or the connection's config does not fit it.
+    pub fn connector(&self, connection: &Connection) -> Result<Arc<dyn Connector>, ConnectorError> {
+        let spec = &connection.spec;
+        let folder = self.catalogue.folder(&spec.provider_key).ok_or_else(|| {
+            ConnectorError::new(
+                ErrorKind::Settings,
+                format!("provider '{}' has no connector folder (connectors.dirs)", spec.provider_key),
+            )
+        })?;
+        folder.connector(ConnectionFacts {
+            connection_key: spec.connection_key.clone(),
+            provider_account_id: spec.provider_account_id.clone(),
+            config: spec.config.clone(),
+            credential: vault::resolve(spec.credential_ref.as_deref())?,
+            gate: Arc::clone(&self.gate),
+        })
+    }
+
+    /// Renews the lease, hears the shutdown, notices a pause. Never completes; dropped with the run.
+    async fn heartbeat(
+        &self,
+        lease: &Lease,
+        connection_key: &str,
+        asked: Duration,
+        stop: &Stop,
+        shutdown: &CancellationToken,
+    ) {
+        let ttl = self.options.limits.lease_ttl;
+        let every = (ttl / 3).min(HEARTBEAT);
+        // Counted from before the claim was sent, so that a slow answer never lengthens our trust in it.
+        let mut trusted_until = asked + ttl - ttl / 10;
+        loop {
+            tokio::select! {
+                () = self.clock.sleep(every) => {}
+                () = shutdown.cancelled(), if stop.stopped().is_none() => {
+                    stop.stop(StopReason::Shutdown);
+                    continue;
+                }
+            }
+            let sent = self.clock.monotonic();
+            let left = trusted_until.saturating_sub(sent);
+            let renewed = tokio::select! {
+                renewed = self.store.renew(lease, ttl) => Some(renewed),
+                () = self.clock.sleep(left) => None,
+            };
+            match renewed {
+                Some(Ok(true)) => trusted_until = sent + ttl - ttl / 10,
+                Some(Ok(false)) => stop.stop(StopReason::LeaseLost),
+                Some(Err(error)) => {
+                    tracing::warn!(error = %chain(&error), "the lease could not be renewed");
+                    if self.clock.monotonic() >= trusted_until {
+                        stop.stop(StopReason::LeaseLost);
+                    }
+                }
+                None => stop.stop(StopReason::LeaseLost),
+            }
+            if let Ok(Some(connection)) = self.store.connection(connection_key).await
+                && matches!(connection.status, ConnectionStatus::Paused | ConnectionStatus::Revoked)
+            {
+                stop.stop(StopReason::Paused);
+            }
+        }
+    }
+
+    async fn finish(
+        &self,
+        held: &Held,
+        prepared: &Prepared,
+        assignment: &Assignment,
+        outcome: Outcome,
+        began: Duration,
+    ) -> RunReport {
+        let mut decision = policy::decide(&outcome.ending, outcome.pages > 0);
+        let test = matches!(assignment.task, Task::TestBatch { .. });
+        let pull = matches!(assignment.task, Task::Pull { .. });
+        let listing = pull && held.sync_mode == SyncMode::FullRefresh && !outcome.resumed;
+        let mut message = internal_text(&outcome.ending);
+        let complete = matches!(outcome.ending, Ending::Complete);
+        if complete && listing && outcome.counts.seen == 0 && held.last_complete_seen.is_some_and(|seen| seen > 0) {
+            // Green needs evidence (P6): a listing that had records and now has none is not a success.
+            decision = Decision {
+                status: RunStatus::Partial,
+                code: Some("no_rows_where_expected"),
+                remedy: Some("look at the account at the provider: an empty listing is accepted by hand with tidegate jobs reset-cursor".to_owned()),
+                failure: Some(true),
+                ..decision
+            };
+            message = Some(format!(
+                "the listing was empty, the last complete one had {} records",
+                held.last_complete_seen.unwrap_or_default()
+            ));
+        }
+        let green = decision.status == RunStatus::Succeeded;
+        let end = RunEnd {
+            status: decision.status,
+            error_code: decision.code.map(str::to_owned),
+            error_internal: message.clone(),
+            error_client_safe: decision.code.map(|c| client_safe(c).to_owned()),
+            remedy: decision.remedy.clone(),
+            next_run_at: self.next_run(&decision, prepared, assignment),
+            complete: green && pull,
+            listed: (green && listing).then_some(outcome.counts.seen),
+            failure: if pull { decision.failure } else { None },
+            connection: connection_status(&decision, prepared, &assignment.task),
+            tested: green && test && outcome.counts.seen > 0 && outcome.counts.failed == 0,
+            unmapped_fields: (!outcome.unmapped.is_empty()).then(|| serde_json::json!(outcome.unmapped)),
+            traffic: outcome.traffic,
+            window: outcome.window,
+        };
+        let mut report = RunReport {
+            run: held.run,
+            connection_key: prepared.job.spec.connection_key.clone(),
+            stream: held.stream.clone(),
+            status: decision.status,
+            counts: outcome.counts,
+            pages: outcome.pages,
+            code: end.error_code.clone(),
+            message,
+            remedy: decision.remedy,
+            took: Duration::ZERO,
+        };
+        if !decision.lost {
+            match self.store.finish_run(&held.lease, held.run, &end).await {
+                Ok(Some(counts)) => report.counts = counts,
+                Ok(None) => {
+                    lose(&mut report, "lease_lost", "the lease was gone when the run was to be finished".to_owned())
+                }
+                Err(error) => lose(&mut report, "database_unavailable", scrub(&chain(&error).to_string()).into_owned()),
+            }
+        }
+        report.took = self.clock.monotonic().saturating_sub(began);
+        self.log(&report, prepared);
+        report
+    }
+
+    fn next_run(&self, decision: &Decision, prepared: &Prepared, assignment: &Assignment) -> Option<Timestamp> {
+        // What a person starts by hand leaves the schedule as it is.
+        if assignment.origin != RunOrigin::Schedule {
+            return None;
+        }
+        let now = self.clock.now();
+        let seed = spread_seed(&prepared.job.spec.connection_key, &prepared.job.spec.stream);
+        let scheduled = prepared
+            .job
+            .spec
+            .schedule
+            .as_deref()
+            .and_then(|text| text.parse::<Schedule>().ok())
+            .and_then(|schedule| schedule.next_after(now, seed));
+        match decision.next {
+            Next::Scheduled => scheduled,
+            Next::AtOnce => Some(now),
+            Next::BackOff { at_least } => {
+                let wait = now.plus(policy::back_off(prepared.job.consecutive_failures, at_least));
+                let soonest = now.plus(at_least);
+                Some(scheduled.map_or(wait, |s| s.min(wait)).max(soonest))
+            }
+        }
+    }
+
+    fn log(&self, report: &RunReport, prepared: &Prepared) {
+        let c = &report.counts;
+        let took_ms = u64::try_from(report.took.as_millis()).unwrap_or(u64::MAX);
+        match &report.code {
+            None => tracing::info!(
+                status = %report.status, pages = report.pages, seen = c.seen, created = c.created, updated = c.updated,
+                unchanged = c.unchanged, duplicate = c.duplicate, ignored = c.ignored, failed = c.failed, took_ms, "run ended"
+            ),
+            Some(code) => tracing::warn!(
+                status = %report.status, code = %code, pages = report.pages, seen = c.seen, failed = c.failed, took_ms,
+                error = report.message.as_deref().unwrap_or_default(), remedy = report.remedy.as_deref().unwrap_or_default(),
+                "run ended"
+            ),
+        }
+        let failures = prepared.job.consecutive_failures + 1;
+        if report.code.is_some() && failures >= self.options.stalled_after && report.pages == 0 {
+            tracing::error!(failures, "job does not move: {failures} runs in a row without a page");
+        }
+    }
+}
+
+fn lose(report: &mut RunReport, code: &str, message: String) {
+    report.status = RunStatus::Abandoned;
+    report.code = Some(code.to_owned());
+    report.message = Some(message);
+    report.remedy = Some("nothing to do: the run is closed as abandoned and the job goes on by itself".to_owned());
+}
+
+fn scope(held: &Held, map: Option<&FieldMap>, origin: RunOrigin) -> PageScope {
+    PageScope {
+        lease: held.lease.clone(),
+        run: held.run,
+        connection_id: held.connection_id,
+        client_id: held.client_id,
+        provider_key: held.provider_key.clone(),
+        source_label: held.source_label.clone(),
+        stream: held.stream.clone(),
+        object_type: map.map_or_else(|| held.stream.clone(), |m| m.object_type.clone()),
+        origin: origin.way_in(),
+        is_test: origin == RunOrigin::TestBatch,
+        mapping_version: map.map(|m| m.version.clone()),
+    }
+}
+
+fn ended(ending: Ending) -> Outcome {
+    Outcome {
+        ending,
+        pages: 0,
+        counts: Counts::default(),
+        traffic: crate::domain::counts::Traffic::default(),
+        window: None,
+        unmapped: std::collections::BTreeMap::new(),
+        resumed: false,
+        provider_total: None,
+    }
+}
+
+/// The heartbeat loops for ever; should it ever end, the run ends as one that lost its lease.
+fn unreachable_outcome() -> Outcome {
+    ended(Ending::Stopped(StopReason::LeaseLost))
+}
+
+/// The whole cause chain, without secrets, bounded.
+fn internal_text(ending: &Ending) -> Option<String> {
+    let text = match ending {
+        Ending::Complete => return None,
+        Ending::RunBudget => "as many pages or seconds as one run may take".to_owned(),
+        Ending::ErrorBudget => "too many records failed".to_owned(),
+        Ending::Stopped(StopReason::Shutdown) => "the worker was asked to stop".to_owned(),
+        Ending::Stopped(StopReason::Paused) => "the connection was paused".to_owned(),
+        Ending::Stopped(StopReason::LeaseLost) => "the lease ran out or moved on".to_owned(),
+        Ending::Connector(error) => chain(error).to_string(),
+        Ending::Store(error) => chain(error).to_string(),
+    };
+    Some(scrub(&text).chars().take(ERROR_TEXT_CHARS).collect())
+}
+
+fn connection_status(decision: &Decision, prepared: &Prepared, task: &Task) -> Option<(ConnectionStatus, String)> {
+    if let Some(status) = decision.connection {
+        return Some((status, "the provider refused the credential".to_owned()));
+    }
+    if decision.status != RunStatus::Succeeded {
+        return None;
+    }
+    match (task, prepared.connection.status) {
+        (Task::TestBatch { .. }, ConnectionStatus::Draft) => {
+            Some((ConnectionStatus::Testing, "a test batch ran".to_owned()))
+        }
+        (Task::Pull { .. }, ConnectionStatus::Draft | ConnectionStatus::Testing) => {
+            Some((ConnectionStatus::Connected, "the first run succeeded".to_owned()))
+        }
+        _ => None,
+    }
+}
