@@ -111,9 +111,21 @@ pub(super) fn classify(during: &'static str, error: &dyn DatabaseError) -> Class
         // Deadlock, lock wait time-out, row changed since read (Galera and InnoDB snapshots).
         1213 | 1205 | 1020 => Class::Busy(said()),
         // Too many connections, shutting down, killed, packets lost, a node that is not ready, a primary turned replica.
-        1040 | 1053 | 1077 | 1079 | 1152 | 1158..=1161 | 1184 | 1203 | 1047 | 1927 | 2006 | 2013 | 3169 | 1290 | 1836 => {
-            Class::Lost(said())
-        }
+        1040
+        | 1053
+        | 1077
+        | 1079
+        | 1152
+        | 1158..=1161
+        | 1184
+        | 1203
+        | 1047
+        | 1927
+        | 2006
+        | 2013
+        | 3169
+        | 1290
+        | 1836 => Class::Lost(said()),
         // Table full, disk full, error writing a file.
         1114 | 1021 | 3 | 1026 => Class::Final(StoreError::NoSpace { detail: said().0 }),
         1044 | 1045 | 1049 | 1698 | 1251 | 1524 => Class::Final(StoreError::Settings(format!(
@@ -140,7 +152,9 @@ fn constraint_of(number: u16, message: &str) -> String {
         // ... CONSTRAINT `name` ...
         1451 | 1452 | 4025 => message.split_once("CONSTRAINT `").and_then(|(_, rest)| rest.split('`').next()),
         // ... column 'name' ...; the value stands before it.
-        1366 => message.rsplit_once("for column ").and_then(|(_, rest)| rest.split(['\'', '`']).rfind(|part| is_name(part))),
+        1366 => {
+            message.rsplit_once("for column ").and_then(|(_, rest)| rest.split(['\'', '`']).rfind(|part| is_name(part)))
+        }
         // Check constraint 'name' is violated; Column 'name' cannot be null; Data too long for column 'name'.
         _ => message.split('\'').nth(1),
     };
@@ -168,7 +182,11 @@ mod tests {
         for (number, message, name) in [
             (1062, "Duplicate entry 'secret's' for key 'crm_leads.uq_crm_leads_object'", "uq_crm_leads_object"),
             (1062, "Duplicate entry 'secret' for key 'uq_crm_leads_object'", "uq_crm_leads_object"),
-            (1452, "Cannot add or update a child row: a foreign key constraint fails (`a`.`b`, CONSTRAINT `fk_b` FOREIGN KEY (`x`) REFERENCES `c` (`id`))", "fk_b"),
+            (
+                1452,
+                "Cannot add or update a child row: a foreign key constraint fails (`a`.`b`, CONSTRAINT `fk_b` FOREIGN KEY (`x`) REFERENCES `c` (`id`))",
+                "fk_b",
+            ),
             (3819, "Check constraint 'ck_b' is violated.", "ck_b"),
             (4025, "CONSTRAINT `ck_b` failed for `a`.`b`", "ck_b"),
             (1366, "Incorrect string value: '\\xF0\\x9F' for column `a`.`b`.`title` at row 1", "title"),

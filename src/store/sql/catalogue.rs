@@ -170,9 +170,9 @@ impl CatalogueStore for Store {
         let key = key.to_owned();
         self.act("activate a connection", action, move |session| {
             let key = key.clone();
-            Box::pin(async move {
-                Ok(sqlx::query::<Db>(ACTIVATE).bind(key).execute(session).await?.rows_affected() == 1)
-            })
+            Box::pin(
+                async move { Ok(sqlx::query::<Db>(ACTIVATE).bind(key).execute(session).await?.rows_affected() == 1) },
+            )
         })
         .await
     }
@@ -206,7 +206,10 @@ impl CatalogueStore for Store {
         .await
     }
 
-    async fn admin_actions(&self, limit: u32) -> Result<Vec<(crate::domain::clock::Timestamp, AdminAction)>, StoreError> {
+    async fn admin_actions(
+        &self,
+        limit: u32,
+    ) -> Result<Vec<(crate::domain::clock::Timestamp, AdminAction)>, StoreError> {
         self.read("list admin actions", async {
             let rows = sqlx::query::<Db>(ADMIN_ACTIONS).bind(i64::from(limit)).fetch_all(&self.inner.reader).await?;
             rows.iter()

@@ -30,8 +30,7 @@ macro_rules! filtered {
            and (? is null or e.fingerprint = ?)"
     };
 }
-const LIST: &str =
-    concat!("select e.*, c.connection_key, cl.client_key ", filtered!(), " order by e.id desc limit ?");
+const LIST: &str = concat!("select e.*, c.connection_key, cl.client_key ", filtered!(), " order by e.id desc limit ?");
 const LIST_THESE: &str = concat!("select e.*, c.connection_key, cl.client_key ", filtered!(), " and e.id in (");
 const GROUPS: &str = concat!(
     "select e.fingerprint, e.error_code, e.stream, c.connection_key, count(*) as letters,

@@ -184,8 +184,7 @@ async fn counts(session: &mut Session, run: RunId) -> Result<Counts, Fault> {
 
 /// Closes the runs of a job that are still `running`; the caller holds the job's row.
 pub(super) async fn abandon(session: &mut Session, job: JobId, why: &str) -> Result<Vec<RunId>, Fault> {
-    let runs: Vec<i64> =
-        sqlx::query_scalar::<Db, i64>(RUNNING_OF_JOB).bind(job.0).fetch_all(&mut *session).await?;
+    let runs: Vec<i64> = sqlx::query_scalar::<Db, i64>(RUNNING_OF_JOB).bind(job.0).fetch_all(&mut *session).await?;
     for run in &runs {
         sqlx::query::<Db>(ABANDON).bind(why).bind(run).execute(&mut *session).await?;
     }

@@ -125,8 +125,11 @@ const RENEW: &str = concat!(
     " where id = ? and fence = ? and term_id = ? and lease_until > ",
     now!()
 );
-const LEASE_OWNERS: &str =
-    concat!("select distinct lease_owner from integration_sync_jobs where lease_until > ", now!(), " order by lease_owner");
+const LEASE_OWNERS: &str = concat!(
+    "select distinct lease_owner from integration_sync_jobs where lease_until > ",
+    now!(),
+    " order by lease_owner"
+);
 
 #[async_trait]
 impl LeaseStore for Store {
@@ -162,11 +165,8 @@ impl LeaseStore for Store {
         self.write("renew a lease", Patience::Short, move |session, _| {
             let lease = lease.clone();
             Box::pin(async move {
-                let query = sqlx::query::<Db>(RENEW)
-                    .bind(micros(ttl))
-                    .bind(lease.job.0)
-                    .bind(lease.fence)
-                    .bind(lease.term_id);
+                let query =
+                    sqlx::query::<Db>(RENEW).bind(micros(ttl)).bind(lease.job.0).bind(lease.fence).bind(lease.term_id);
                 Ok(Outcome::Commit(query.execute(session).await?.rows_affected() == 1))
             })
         })
@@ -229,12 +229,7 @@ impl Store {
     }
 }
 
-async fn take(
-    session: &mut Session,
-    claim: &Claim,
-    term: &str,
-    attempt: Attempt,
-) -> Result<Outcome<Claimed>, Fault> {
+async fn take(session: &mut Session, claim: &Claim, term: &str, attempt: Attempt) -> Result<Outcome<Claimed>, Fault> {
     let matched = sqlx::query::<Db>(CLAIM)
         .bind(term)
         .bind(&claim.worker)

@@ -150,14 +150,9 @@ impl Page {
         }
 
         let scope = &*self.scope;
-        let known = page_rows::known(
-            session,
-            scope.connection_id.0,
-            &scope.object_type,
-            &self.head.look_up,
-            for_update!(),
-        )
-        .await?;
+        let known =
+            page_rows::known(session, scope.connection_id.0, &scope.object_type, &self.head.look_up, for_update!())
+                .await?;
         let writes = (self.decide)(&known);
         if !writes.counts.add_up() {
             return Err(Fault::Refused(StoreError::Constraint {
@@ -203,8 +198,7 @@ impl Page {
     async fn hold(&self, session: &mut Session, kept: bool) -> Result<bool, Fault> {
         let lease = &self.scope.lease;
         let cursor = if kept { None } else { self.head.cursor.as_ref() };
-        let resume: Option<Option<&Position>> =
-            if kept { None } else { self.head.resume.as_ref().map(Option::as_ref) };
+        let resume: Option<Option<&Position>> = if kept { None } else { self.head.resume.as_ref().map(Option::as_ref) };
         let order = cursor.and_then(|cursor| cursor.order);
         let result = sqlx::query::<Db>(HOLD)
             .bind(micros(self.head.lease_ttl))

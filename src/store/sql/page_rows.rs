@@ -29,28 +29,22 @@ const KNOWN: &str = "select id, external_id, internal_table, internal_id, payloa
 const INSERT_RAW: &str = "insert into integration_raw_events (connection_id, client_id, run_id, origin, stream,
     external_id, payload, payload_hash, source_label, status, reason, is_test, received_at) values ";
 const RAW_ROW: &str = concat!("(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ", now!(), ")");
-const SET_RAW: &str =
-    "update integration_raw_events set status = ?, reason = ? where connection_id = ? and id in (";
+const SET_RAW: &str = "update integration_raw_events set status = ?, reason = ? where connection_id = ? and id in (";
 
 const LINK_ROW: &str = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 const INSERT_LINK: &str = "insert into integration_object_links (connection_id, client_id, object_type, external_id,
     internal_table, internal_id, payload_hash, record_hash, raw_event_id, source_updated_at, first_run_id, last_run_id,
     is_test, mapping_version) values ";
 const LINK_ROW_WITH_ID: &str = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
-const UPDATE_LINK: &str = "insert into integration_object_links (id, connection_id, client_id, object_type, external_id,
+const UPDATE_LINK: &str =
+    "insert into integration_object_links (id, connection_id, client_id, object_type, external_id,
     internal_table, internal_id, payload_hash, record_hash, raw_event_id, source_updated_at, first_run_id, last_run_id,
     is_test, mapping_version) values ";
-const LINK_REWRITTEN: [&str; 7] = [
-    "payload_hash",
-    "record_hash",
-    "raw_event_id",
-    "source_updated_at",
-    "last_run_id",
-    "is_test",
-    "mapping_version",
-];
+const LINK_REWRITTEN: [&str; 7] =
+    ["payload_hash", "record_hash", "raw_event_id", "source_updated_at", "last_run_id", "is_test", "mapping_version"];
 
-const INSERT_DEAD_LETTER: &str = "insert into integration_sync_errors (run_id, job_id, connection_id, client_id, origin,
+const INSERT_DEAD_LETTER: &str =
+    "insert into integration_sync_errors (run_id, job_id, connection_id, client_id, origin,
     stage, stream, external_id, raw_event_id, fingerprint, error_code, message_internal, message_client_safe, remedy,
     payload_hash, attempts, status, first_seen_at, last_seen_at) values ";
 const DEAD_LETTER_ROW: &str =
@@ -437,11 +431,7 @@ pub(super) async fn resolve(
 }
 
 /// Closes open dead letters of records that a newer payload has written.
-pub(super) async fn supersede(
-    session: &mut Session,
-    scope: &PageScope,
-    records: &[RecordWrite],
-) -> Result<(), Fault> {
+pub(super) async fn supersede(session: &mut Session, scope: &PageScope, records: &[RecordWrite]) -> Result<(), Fault> {
     for now in records.chunks(bulk::MOST_ROWS) {
         let slots = bulk::slots_for(now.len());
         let mut query = sqlx::query::<Db>(bulk::in_list(SUPERSEDE, slots, ")"))

@@ -74,8 +74,10 @@ impl RunStore for Store {
         self.read("read the pages of a run", async {
             let first = sqlx::query::<Db>(FIRST_PAGES).bind(id.0).bind(i64::from(head));
             let rows = first.fetch_all(&self.inner.reader).await?;
-            let mut pages =
-                rows.iter().map(|row| page(&Cells::of("integration_sync_pages", row))).collect::<Result<Vec<_>, _>>()?;
+            let mut pages = rows
+                .iter()
+                .map(|row| page(&Cells::of("integration_sync_pages", row)))
+                .collect::<Result<Vec<_>, _>>()?;
             let told = pages.last().map_or(0, |page| page.page_no);
             let last = sqlx::query::<Db>(LAST_PAGES).bind(id.0).bind(told).bind(i64::from(tail));
             for row in last.fetch_all(&self.inner.reader).await?.iter().rev() {

@@ -131,9 +131,9 @@ fn state(applied: Option<&BTreeMap<i64, Applied>>) -> SchemaState {
         let detail = "was interrupted; `tidegate migrate` goes on from there".to_owned();
         return SchemaState::Dirty { version: *version, detail };
     }
-    let changed = STEPS.iter().find(|step| {
-        applied.get(&step.version).is_some_and(|row| row.checksum != migration(step).checksum.as_ref())
-    });
+    let changed = STEPS
+        .iter()
+        .find(|step| applied.get(&step.version).is_some_and(|row| row.checksum != migration(step).checksum.as_ref()));
     if let Some(step) = changed {
         let detail = "its text was changed after it was applied".to_owned();
         return SchemaState::Dirty { version: step.version, detail };

@@ -101,12 +101,7 @@ impl Store {
     }
 
     /// Runs `work` in a transaction, again after deadlocks and lost connections, until the patience is at its end.
-    pub(super) async fn write<T, F>(
-        &self,
-        during: &'static str,
-        patience: Patience,
-        work: F,
-    ) -> Result<T, StoreError>
+    pub(super) async fn write<T, F>(&self, during: &'static str, patience: Patience, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: for<'t> Fn(&'t mut Connection, Attempt) -> BoxFuture<'t, Result<Outcome<T>, Fault>> + Send + Sync + 'static,
@@ -171,9 +166,7 @@ impl Inner {
                 Ok(Err(Fault::Refused(error))) => Ended::Refused(error),
                 Ok(Err(Fault::Again)) => Ended::Again,
                 Ok(Err(Fault::Sql(error))) => sort(during, &error, committing.load(Ordering::Relaxed)),
-                Err(_) => {
-                    Ended::Lost { cause: timed_out(during), unsure: committing.load(Ordering::Relaxed) }
-                }
+                Err(_) => Ended::Lost { cause: timed_out(during), unsure: committing.load(Ordering::Relaxed) },
             };
         if matches!(ended, Ended::Lost { .. }) {
             // Closing the socket makes the server roll back; a reused one could still hold the open transaction.
