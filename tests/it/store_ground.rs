@@ -21,6 +21,8 @@ use tidegate::{
     },
 };
 
+use crate::support::databases::TestDatabase;
+
 pub const TTL: Duration = Duration::from_secs(60);
 
 pub fn at(text: &str) -> Timestamp {
@@ -130,6 +132,14 @@ pub async fn hold(store: &SharedStore, job: JobId) -> Held {
         Claimed::Held(held) => *held,
         other => panic!("not held: {other:?}"),
     }
+}
+
+/// Lets a lease run out, by the database's clock: its end is moved into the past.
+pub async fn expire(db: &TestDatabase, job: JobId) {
+    let past = if db.is_mysql() { "2020-01-01 00:00:00" } else { "2020-01-01T00:00:00.000000Z" };
+    let text =
+        format!("update integration_sync_jobs set lease_until = '{past}' where id = {job} and lease_until is not null");
+    db.sql.ok(&text).await;
 }
 
 /// Lays the ground and claims `acme-hubspot/contacts`.
