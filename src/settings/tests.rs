@@ -59,7 +59,7 @@ fn a_higher_layer_wins_key_by_key() {
         ("TIDEGATE_HTTP__REQUESTS_PER_SECOND", "2.5"),
         ("TIDEGATE_TEST_MYSQL_URL", "mysql://x"),
         ("TIDEGATE_ACME_HUBSPOT_TOKEN", "x"),
-        ("HOME", "/root"),
+        ("HOME", "/home/ada"),
     ];
     let settings = folder.load(Some("mine.toml"), &variables).unwrap();
     let scheduler = &settings.scheduler;
