@@ -7,6 +7,12 @@
 mod support;
 
 #[cfg(test)]
+mod architecture;
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod main_job;
+#[cfg(test)]
 mod runbook;
 #[cfg(test)]
 mod simulator;

@@ -36,7 +36,9 @@ const HOLD: &str = concat!(
      set lease_until = ",
     now_plus_micros!(),
     ", cursor_state = coalesce(?, cursor_state), cursor_order = coalesce(?, cursor_order),
-         resume_position = case when ? = 1 then ? else resume_position end
+         resume_position = case when ? = 1 then ? else resume_position end,
+         -- A committed page is progress: only claims that never moved count towards a quarantine (P9).
+         attempts = 0
      where id = ? and fence = ? and term_id = ? and lease_until > ",
     now!(),
     "

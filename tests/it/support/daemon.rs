@@ -81,7 +81,8 @@ impl Home {
         done
     }
 
-    fn start_program(&self, program: &Path, args: &[&str]) -> Daemon {
+    /// Starts another program in the same folder and environment.
+    pub fn start_program(&self, program: &Path, args: &[&str]) -> Daemon {
         let mut child = Command::new(program)
             .args(args)
             .current_dir(self.dir.path())

@@ -4,3 +4,4 @@
 pub mod databases;
 pub mod daemon;
 pub mod proxy;
+pub mod yard;

@@ -37,6 +37,7 @@ pub struct Proxy {
     address: SocketAddr,
     faults: Arc<[Fault; 2]>,
     refuse: Arc<AtomicBool>,
+    refusals: Arc<AtomicI64>,
     passed: Arc<[AtomicI64; 2]>,
     cut: watch::Sender<u64>,
     accepting: tokio::task::JoinHandle<()>,
@@ -57,6 +58,7 @@ impl Proxy {
         let faults: Arc<[Fault; 2]> = Arc::default();
         faults.iter().for_each(|fault| fault.budget.store(-1, Ordering::SeqCst));
         let refuse = Arc::new(AtomicBool::new(false));
+        let refusals: Arc<AtomicI64> = Arc::default();
         let passed: Arc<[AtomicI64; 2]> = Arc::default();
         let (cut, watch) = watch::channel(0_u64);
         let accepting = tokio::spawn(accept(
@@ -64,10 +66,11 @@ impl Proxy {
             server,
             Arc::clone(&faults),
             Arc::clone(&refuse),
+            Arc::clone(&refusals),
             Arc::clone(&passed),
             watch,
         ));
-        Self { address, faults, refuse, passed, cut, accepting }
+        Self { address, faults, refuse, refusals, passed, cut, accepting }
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -105,6 +108,11 @@ impl Proxy {
         self.refuse.store(on, Ordering::SeqCst);
     }
 
+    /// How many connections were refused so far.
+    pub fn refused(&self) -> i64 {
+        self.refusals.load(Ordering::SeqCst)
+    }
+
     /// Bytes that have gone that way so far.
     pub fn passed(&self, way: Way) -> i64 {
         self.passed[way as usize].load(Ordering::SeqCst)
@@ -116,11 +124,13 @@ async fn accept(
     server: String,
     faults: Arc<[Fault; 2]>,
     refuse: Arc<AtomicBool>,
+    refusals: Arc<AtomicI64>,
     passed: Arc<[AtomicI64; 2]>,
     cut: watch::Receiver<u64>,
 ) {
     while let Ok((client, _)) = listener.accept().await {
         if refuse.load(Ordering::SeqCst) {
+            refusals.fetch_add(1, Ordering::SeqCst);
             continue;
         }
         let Ok(upstream) = TcpStream::connect(&server).await else { continue };

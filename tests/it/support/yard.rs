@@ -1,0 +1,190 @@
+//! A whole Tidegate in a test: a provider simulator, a database of its own, the real program in a folder of its own.
+//!
+//! Owns the set-up that most promises need: two clients at one provider, declared and applied.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use serde_json::Value;
+use tidegate::{
+    simulator::{AccountOptions, Simulator, SimulatorHandle, SimulatorOptions},
+    system_clock::SystemClock,
+};
+
+use super::{
+    daemon::{Daemon, Finished, Home},
+    databases::TestDatabase,
+};
+
+/// Tokens of the two simulated accounts. Synthetic.
+pub const ACME_TOKEN: &str = "pat-sim-acme-0001";
+pub const BRIGHT_TOKEN: &str = "pat-sim-bright-0002";
+/// The accounts' ids at the simulated provider.
+pub const ACME_PORTAL: &str = "4711";
+pub const BRIGHT_PORTAL: &str = "4712";
+
+/// The provider, the database and the program's folder.
+pub struct Yard<'d> {
+    pub simulator: SimulatorHandle,
+    pub database: &'d TestDatabase,
+    pub home: Home,
+}
+
+impl<'d> Yard<'d> {
+    /// Two accounts with so many contacts and deals each; schema made, nothing declared.
+    pub async fn new(database: &'d TestDatabase, contacts: u64, deals: u64) -> Self {
+        let options = SimulatorOptions::new(Arc::new(SystemClock::new()))
+            .account(AccountOptions::new(ACME_PORTAL, ACME_TOKEN).contacts(contacts).deals(deals))
+            .account(AccountOptions::new(BRIGHT_PORTAL, BRIGHT_TOKEN).contacts(contacts).deals(deals));
+        let simulator = Simulator::start(options).await.expect("the simulator starts");
+        let mut home = Home::new();
+        // The repository's folders, less the pace that a real provider needs: a simulator may be asked as fast as one can.
+        let own = home.path().join("connectors");
+        copy(&connectors(), &own);
+        let manifest = own.join("hubspot/manifest.yaml");
+        let text = std::fs::read_to_string(&manifest).unwrap();
+        let paceless = text.replacen("requests_per_second: 4, burst: 1", "requests_per_second: 10000, burst: 10000", 1);
+        assert_ne!(text, paceless, "the manifest declares a pace");
+        std::fs::write(&manifest, paceless).unwrap();
+        home.setting("database.url", database.url())
+            .setting("http.allow_private", "127.0.0.0/8")
+            .setting("http.requests_per_second", "100000")
+            .setting("http.burst", "100000")
+            .setting("connectors.dirs", own.display())
+            .setting("scheduler.poll_ms", "50")
+            .setting("log.format", "text")
+            .variable("ACME_TOKEN", ACME_TOKEN)
+            .variable("BRIGHT_TOKEN", BRIGHT_TOKEN);
+        Self { simulator, database, home }
+    }
+
+    /// As [`Yard::new`], with the contacts of both clients (and their deals, if there are any) declared and applied.
+    pub async fn applied(database: &'d TestDatabase, contacts: u64, deals: u64) -> Self {
+        let yard = Self::new(database, contacts, deals).await;
+        yard.declare(&yard.declaration("sandbox", "every 15m", deals > 0)).await;
+        yard
+    }
+
+    pub fn url(&self) -> &str {
+        self.database.url()
+    }
+
+    /// The declaration of both clients.
+    pub fn declaration(&self, environment: &str, schedule: &str, deals: bool) -> String {
+        let mut text = "clients:\n  - { key: acme, name: Acme Plumbing }\n  - { key: bright, name: Bright Roofing }\nconnections:\n".to_owned();
+        for (client, portal, token) in [("acme", ACME_PORTAL, "ACME_TOKEN"), ("bright", BRIGHT_PORTAL, "BRIGHT_TOKEN")]
+        {
+            text.push_str(&format!(
+                "  - key: {client}-hubspot\n    client: {client}\n    provider: hubspot\n    provider_account_id: \"{portal}\"\n    \
+                 environment: {environment}\n    owner: integration@example.test\n    reason: weekly report\n    source_label: CRM\n    \
+                 credential: env:{token}\n    scopes: [crm.objects.contacts.read]\n    refresh_policy: none\n    \
+                 revocation_path: private app settings\n    failure_path: CSV import\n    rollback_path: runs void\n    \
+                 config: {{ base_url: \"{}\", start_date: \"2020-01-01T00:00:00Z\" }}\n    jobs:\n      \
+                 - {{ stream: contacts, sync_mode: incremental, schedule: \"{schedule}\", stale_after: 2h }}\n",
+                self.simulator.base_url()
+            ));
+            if deals {
+                text.push_str(&format!(
+                    "      - {{ stream: deals, sync_mode: incremental, schedule: \"{schedule}\" }}\n"
+                ));
+            }
+        }
+        text
+    }
+
+    /// Writes and applies a declaration.
+    pub async fn declare(&self, text: &str) {
+        let file = self.home.write("declaration.yaml", text);
+        self.home.run_ok(&["apply", "-f", &file.display().to_string()]).await;
+    }
+
+    /// Runs acme's contacts now.
+    pub async fn run_acme(&self) -> Finished {
+        self.home.run(&["run-once", "--connection", "acme-hubspot", "--stream", "contacts", "--json"]).await
+    }
+
+    /// Begins to run acme's contacts.
+    pub fn start_acme(&self) -> Daemon {
+        self.home.start(&["run-once", "--connection", "acme-hubspot", "--stream", "contacts"])
+    }
+
+    /// The newest run of acme's contacts, as `runs list --json` tells it.
+    pub async fn newest_run(&self) -> Value {
+        let runs = self
+            .home
+            .run_ok(&["runs", "list", "--connection", "acme-hubspot", "--stream", "contacts", "--limit", "1", "--json"])
+            .await
+            .json();
+        runs.get(0).cloned().unwrap_or_else(|| panic!("no run: {runs}"))
+    }
+
+    pub async fn number(&self, sql: &str) -> i64 {
+        self.database.sql.number(sql).await
+    }
+
+    pub async fn execute(&self, sql: &str) -> u64 {
+        self.database.sql.ok(sql).await
+    }
+
+    /// P1, P3, P6 read from the tables, as they must hold whenever nothing is running.
+    pub async fn assert_settled(&self) {
+        for (what, sql) in [
+            ("runs that are still running", "select count(*) from integration_sync_runs where status = 'running'"),
+            (
+                "finished runs whose counts do not add up",
+                "select count(*) from integration_sync_runs where status <> 'running' and records_seen <> records_created + records_updated \
+                 + records_unchanged + records_duplicate + records_ignored + records_failed",
+            ),
+            (
+                "runs whose page ledger says otherwise",
+                "select count(*) from integration_sync_runs r where r.records_seen <> coalesce((select sum(p.records_seen) from integration_sync_pages p where p.run_id = r.id), 0)",
+            ),
+            (
+                "runs whose raw events say otherwise",
+                "select count(*) from integration_sync_runs r where not exists (select 1 from integration_sync_runs x where x.job_id = r.job_id and x.origin = 'replay') and r.records_created + r.records_updated <> \
+                 (select count(*) from integration_raw_events e where e.run_id = r.id and e.status = 'normalized')",
+            ),
+            (
+                "records that stand twice",
+                "select count(*) from (select external_id from crm_leads group by connection_id, object_type, external_id having count(*) > 1) x",
+            ),
+            (
+                "records without an object link",
+                "select count(*) from crm_leads l where not exists (select 1 from integration_object_links o where o.connection_id = l.connection_id \
+                 and o.object_type = l.object_type and o.external_id = l.external_id and o.internal_table = 'crm_leads' and o.internal_id = l.id)",
+            ),
+            (
+                "rows whose client is not their connection's",
+                "select count(*) from crm_leads l join integration_connections c on c.id = l.connection_id where c.client_id <> l.client_id",
+            ),
+        ] {
+            assert_eq!(self.number(sql).await, 0, "{what}");
+        }
+    }
+
+    /// Ends the simulator.
+    pub async fn end(self) {
+        self.simulator.stop().await;
+    }
+}
+
+/// Copies a folder.
+pub fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+/// The repository's connector folders.
+pub fn connectors() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("connectors")
+}
