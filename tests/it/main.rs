@@ -6,6 +6,7 @@ mod support;
 mod store_contract;
 mod store_ground;
 mod store_isolation;
+mod store_lease;
 mod store_migrations;
 mod store_model;
 mod store_outage;
