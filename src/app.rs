@@ -119,6 +119,7 @@ impl App {
             },
             quarantine_after: scheduler.quarantine_after.into(),
             stalled_after: scheduler.stalled_after_runs.into(),
+            jitter_share: scheduler.jitter_share,
         }
     }
 }

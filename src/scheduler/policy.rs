@@ -214,9 +214,11 @@ fn lost(code: &'static str, remedy: &str) -> Decision {
 }
 
 /// How long to wait after `failures` failures in a row: 1, 2, 4 … minutes, an hour at most, never less than `at_least`.
-pub fn back_off(failures: i64, at_least: Duration) -> Duration {
+/// `spread` (0 to 1) makes it longer by that share, so that jobs that failed together do not come back together.
+pub fn back_off(failures: i64, at_least: Duration, spread: f64) -> Duration {
     let doublings = u32::try_from(failures.clamp(0, 16)).unwrap_or_default();
-    FIRST_WAIT.saturating_mul(2_u32.saturating_pow(doublings)).min(LONGEST_WAIT).max(at_least)
+    let wait = FIRST_WAIT.saturating_mul(2_u32.saturating_pow(doublings)).min(LONGEST_WAIT).max(at_least);
+    wait + wait.mul_f64(spread.clamp(0.0, 1.0))
 }
 
 #[cfg(test)]
@@ -265,9 +267,10 @@ mod tests {
 
     #[test]
     fn waits_grow_to_an_hour_and_honour_the_providers_own() {
-        assert_eq!(back_off(0, Duration::ZERO), Duration::from_secs(60));
-        assert_eq!(back_off(3, Duration::ZERO), Duration::from_secs(480));
-        assert_eq!(back_off(1000, Duration::ZERO), Duration::from_secs(3600));
-        assert_eq!(back_off(0, Duration::from_secs(7200)), Duration::from_secs(7200));
+        assert_eq!(back_off(0, Duration::ZERO, 0.0), Duration::from_secs(60));
+        assert_eq!(back_off(3, Duration::ZERO, 0.0), Duration::from_secs(480));
+        assert_eq!(back_off(1000, Duration::ZERO, 0.0), Duration::from_secs(3600));
+        assert_eq!(back_off(0, Duration::from_secs(7200), 0.0), Duration::from_secs(7200));
+        assert_eq!(back_off(0, Duration::ZERO, 0.1), Duration::from_secs(66));
     }
 }

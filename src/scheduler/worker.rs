@@ -8,10 +8,7 @@ use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use super::{
-    holder::Holder,
-    policy::{self, Decision, Next},
-};
+use super::holder::Holder;
 use crate::{
     connector::{
         Connector, ConnectorError, ErrorKind,
@@ -22,9 +19,7 @@ use crate::{
         clock::{Clock, Timestamp},
         counts::Counts,
         ids::{JobId, RunId},
-        schedule::{Schedule, spread_seed},
-        status::{ConnectionStatus, RunOrigin, RunStatus, SyncMode},
-        wording::client_safe,
+        status::{ConnectionStatus, RunOrigin, RunStatus},
     },
     mapping::FieldMap,
     pipeline::{
@@ -35,15 +30,13 @@ use crate::{
     store::{
         SharedStore, StoreError,
         catalogue::{Connection, FieldMapVersion, Job},
-        lease::{Claim, Claimed, Held, Lease, RunEnd},
+        lease::{Claim, Claimed, Held, Lease},
         page::PageScope,
     },
-    telemetry::{chain, redact::scrub},
+    telemetry::chain,
     vault,
 };
 
-/// Longest internal error text that a run row keeps, in characters.
-const ERROR_TEXT_CHARS: usize = 2000;
 /// The heartbeat's longest interval; also how soon a pause is noticed.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 
@@ -106,6 +99,8 @@ pub struct WorkerOptions {
     pub quarantine_after: i64,
     /// From this many failures in a row on, a job that does not move is an error in the log (P9).
     pub stalled_after: i64,
+    /// Share of a wait after a failure that is left to chance.
+    pub jitter_share: f64,
 }
 
 /// Does jobs, one at a time or many at once; holds nothing between them.
@@ -119,10 +114,10 @@ pub struct Worker {
 }
 
 /// What is known of a job before it is claimed.
-struct Prepared {
-    job: Job,
-    connection: Connection,
-    map: Option<Arc<FieldMap>>,
+pub(super) struct Prepared {
+    pub(super) job: Job,
+    pub(super) connection: Connection,
+    pub(super) map: Option<Arc<FieldMap>>,
 }
 
 impl Worker {
@@ -365,129 +360,6 @@ impl Worker {
             }
         }
     }
-
-    async fn finish(
-        &self,
-        held: &Held,
-        prepared: &Prepared,
-        assignment: &Assignment,
-        outcome: Outcome,
-        began: Duration,
-    ) -> RunReport {
-        let mut decision = policy::decide(&outcome.ending, outcome.pages > 0);
-        let test = matches!(assignment.task, Task::TestBatch { .. });
-        let pull = matches!(assignment.task, Task::Pull { .. });
-        let listing = pull && held.sync_mode == SyncMode::FullRefresh && !outcome.resumed;
-        let mut message = internal_text(&outcome.ending);
-        let complete = matches!(outcome.ending, Ending::Complete);
-        if complete && listing && outcome.counts.seen == 0 && held.last_complete_seen.is_some_and(|seen| seen > 0) {
-            // Green needs evidence (P6): a listing that had records and now has none is not a success.
-            decision = Decision {
-                status: RunStatus::Partial,
-                code: Some("no_rows_where_expected"),
-                remedy: Some("look at the account at the provider: an empty listing is accepted by hand with tidegate jobs reset-cursor".to_owned()),
-                failure: Some(true),
-                ..decision
-            };
-            message = Some(format!(
-                "the listing was empty, the last complete one had {} records",
-                held.last_complete_seen.unwrap_or_default()
-            ));
-        }
-        let green = decision.status == RunStatus::Succeeded;
-        let end = RunEnd {
-            status: decision.status,
-            error_code: decision.code.map(str::to_owned),
-            error_internal: message.clone(),
-            error_client_safe: decision.code.map(|c| client_safe(c).to_owned()),
-            remedy: decision.remedy.clone(),
-            next_run_at: self.next_run(&decision, prepared, assignment),
-            complete: green && pull,
-            listed: (green && listing).then_some(outcome.counts.seen),
-            failure: if pull { decision.failure } else { None },
-            connection: connection_status(&decision, prepared, &assignment.task),
-            tested: green && test && outcome.counts.seen > 0 && outcome.counts.failed == 0,
-            unmapped_fields: (!outcome.unmapped.is_empty()).then(|| serde_json::json!(outcome.unmapped)),
-            traffic: outcome.traffic,
-            window: outcome.window,
-        };
-        let mut report = RunReport {
-            run: held.run,
-            connection_key: prepared.job.spec.connection_key.clone(),
-            stream: held.stream.clone(),
-            status: decision.status,
-            counts: outcome.counts,
-            pages: outcome.pages,
-            code: end.error_code.clone(),
-            message,
-            remedy: decision.remedy,
-            took: Duration::ZERO,
-        };
-        if !decision.lost {
-            match self.store.finish_run(&held.lease, held.run, &end).await {
-                Ok(Some(counts)) => report.counts = counts,
-                Ok(None) => {
-                    lose(&mut report, "lease_lost", "the lease was gone when the run was to be finished".to_owned())
-                }
-                Err(error) => lose(&mut report, "database_unavailable", scrub(&chain(&error).to_string()).into_owned()),
-            }
-        }
-        report.took = self.clock.monotonic().saturating_sub(began);
-        self.log(&report, prepared);
-        report
-    }
-
-    fn next_run(&self, decision: &Decision, prepared: &Prepared, assignment: &Assignment) -> Option<Timestamp> {
-        // What a person starts by hand leaves the schedule as it is.
-        if assignment.origin != RunOrigin::Schedule {
-            return None;
-        }
-        let now = self.clock.now();
-        let seed = spread_seed(&prepared.job.spec.connection_key, &prepared.job.spec.stream);
-        let scheduled = prepared
-            .job
-            .spec
-            .schedule
-            .as_deref()
-            .and_then(|text| text.parse::<Schedule>().ok())
-            .and_then(|schedule| schedule.next_after(now, seed));
-        match decision.next {
-            Next::Scheduled => scheduled,
-            Next::AtOnce => Some(now),
-            Next::BackOff { at_least } => {
-                let wait = now.plus(policy::back_off(prepared.job.consecutive_failures, at_least));
-                let soonest = now.plus(at_least);
-                Some(scheduled.map_or(wait, |s| s.min(wait)).max(soonest))
-            }
-        }
-    }
-
-    fn log(&self, report: &RunReport, prepared: &Prepared) {
-        let c = &report.counts;
-        let took_ms = u64::try_from(report.took.as_millis()).unwrap_or(u64::MAX);
-        match &report.code {
-            None => tracing::info!(
-                status = %report.status, pages = report.pages, seen = c.seen, created = c.created, updated = c.updated,
-                unchanged = c.unchanged, duplicate = c.duplicate, ignored = c.ignored, failed = c.failed, took_ms, "run ended"
-            ),
-            Some(code) => tracing::warn!(
-                status = %report.status, code = %code, pages = report.pages, seen = c.seen, failed = c.failed, took_ms,
-                error = report.message.as_deref().unwrap_or_default(), remedy = report.remedy.as_deref().unwrap_or_default(),
-                "run ended"
-            ),
-        }
-        let failures = prepared.job.consecutive_failures + 1;
-        if report.code.is_some() && failures >= self.options.stalled_after && report.pages == 0 {
-            tracing::error!(failures, "job does not move: {failures} runs in a row without a page");
-        }
-    }
-}
-
-fn lose(report: &mut RunReport, code: &str, message: String) {
-    report.status = RunStatus::Abandoned;
-    report.code = Some(code.to_owned());
-    report.message = Some(message);
-    report.remedy = Some("nothing to do: the run is closed as abandoned and the job goes on by itself".to_owned());
 }
 
 fn scope(held: &Held, map: Option<&FieldMap>, origin: RunOrigin) -> PageScope {
@@ -522,37 +394,4 @@ fn ended(ending: Ending) -> Outcome {
 /// The heartbeat loops for ever; should it ever end, the run ends as one that lost its lease.
 fn unreachable_outcome() -> Outcome {
     ended(Ending::Stopped(StopReason::LeaseLost))
-}
-
-/// The whole cause chain, without secrets, bounded.
-fn internal_text(ending: &Ending) -> Option<String> {
-    let text = match ending {
-        Ending::Complete => return None,
-        Ending::RunBudget => "as many pages or seconds as one run may take".to_owned(),
-        Ending::ErrorBudget => "too many records failed".to_owned(),
-        Ending::Stopped(StopReason::Shutdown) => "the worker was asked to stop".to_owned(),
-        Ending::Stopped(StopReason::Paused) => "the connection was paused".to_owned(),
-        Ending::Stopped(StopReason::LeaseLost) => "the lease ran out or moved on".to_owned(),
-        Ending::Connector(error) => chain(error).to_string(),
-        Ending::Store(error) => chain(error).to_string(),
-    };
-    Some(scrub(&text).chars().take(ERROR_TEXT_CHARS).collect())
-}
-
-fn connection_status(decision: &Decision, prepared: &Prepared, task: &Task) -> Option<(ConnectionStatus, String)> {
-    if let Some(status) = decision.connection {
-        return Some((status, "the provider refused the credential".to_owned()));
-    }
-    if decision.status != RunStatus::Succeeded {
-        return None;
-    }
-    match (task, prepared.connection.status) {
-        (Task::TestBatch { .. }, ConnectionStatus::Draft) => {
-            Some((ConnectionStatus::Testing, "a test batch ran".to_owned()))
-        }
-        (Task::Pull { .. }, ConnectionStatus::Draft | ConnectionStatus::Testing) => {
-            Some((ConnectionStatus::Connected, "the first run succeeded".to_owned()))
-        }
-        _ => None,
-    }
 }

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use super::{key::Key, values::Values};
 
-const PAGE_RECORDS: Key = Key::integer("pipeline.page_records", 100);
 const ERROR_BUDGET_COUNT: Key = Key::integer("pipeline.error_budget_count", 1_000);
 const ERROR_BUDGET_SHARE: Key = Key::float("pipeline.error_budget_share", 0.10);
 const ERROR_BUDGET_MIN_SEEN: Key = Key::integer("pipeline.error_budget_min_seen", 100);
@@ -12,7 +11,6 @@ const MAX_PAGES_PER_RUN: Key = Key::integer("pipeline.max_pages_per_run", 100_00
 const MAX_RUN_SECONDS: Key = Key::integer("pipeline.max_run_seconds", 21_600);
 const TEST_BATCH_RECORDS: Key = Key::integer("pipeline.test_batch_records", 25);
 pub(super) const KEYS: &[Key] = &[
-    PAGE_RECORDS,
     ERROR_BUDGET_COUNT,
     ERROR_BUDGET_SHARE,
     ERROR_BUDGET_MIN_SEEN,
@@ -23,8 +21,6 @@ pub(super) const KEYS: &[Key] = &[
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct PipelineSettings {
-    /// A hint; a connector's own page size comes first.
-    pub page_records: u32,
     /// Failed records after which a run stops.
     pub error_budget_count: u32,
     /// Share of failed records after which a run stops, 0 to 1.
@@ -40,7 +36,6 @@ pub struct PipelineSettings {
 impl PipelineSettings {
     pub(super) fn read(values: &mut Values) -> Self {
         Self {
-            page_records: values.count(&PAGE_RECORDS, 1..=100_000),
             error_budget_count: values.count(&ERROR_BUDGET_COUNT, 0..=u32::MAX),
             error_budget_share: values.float(&ERROR_BUDGET_SHARE, 0.0..=1.0),
             error_budget_min_seen: values.count(&ERROR_BUDGET_MIN_SEEN, 0..=u32::MAX),

@@ -23,6 +23,8 @@ mod store_ground;
 #[cfg(test)]
 mod store_isolation;
 #[cfg(test)]
+mod store_lease;
+#[cfg(test)]
 mod store_migrations;
 #[cfg(test)]
 mod store_model;

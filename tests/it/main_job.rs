@@ -96,7 +96,8 @@ on_both_engines!(p12_too_many_bad_records_stop_the_run_and_the_cursor_stays, |db
         1
     );
     let before_it = yard.database.sql.rows("select cursor_after from integration_sync_pages where cursor_after is not null order by page_no desc limit 1").await;
-    let stands = yard.database.sql.rows("select cursor_state from integration_sync_jobs where cursor_state is not null").await;
+    let stands =
+        yard.database.sql.rows("select cursor_state from integration_sync_jobs where cursor_state is not null").await;
     assert_eq!(before_it, stands);
     yard.assert_settled().await;
     yard.end().await;

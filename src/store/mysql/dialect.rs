@@ -9,7 +9,10 @@ use sqlx::{
     types::chrono::NaiveDateTime,
 };
 
-use super::{Connection, fault::Class};
+use super::{
+    Connection,
+    fault::{Class, Fault},
+};
 use crate::{
     domain::clock::Timestamp,
     store::{StoreError, error::DriverError},
@@ -81,6 +84,24 @@ pub(super) fn first_id(result: &MySqlQueryResult, _rows: usize) -> i64 {
 pub(super) fn on_conflict(_key: &[&str], columns: &[&str]) -> String {
     let sets: Vec<String> = columns.iter().map(|c| format!("{c} = values({c})")).collect();
     format!(" on duplicate key update {}", sets.join(", "))
+}
+
+/// Seconds that a process waits for another one that migrates.
+const LOCK: &str = "select coalesce(get_lock(concat('tidegate.migrate.', md5(database())), 600), 0)";
+const UNLOCK: &str = "select coalesce(release_lock(concat('tidegate.migrate.', md5(database()))), 0)";
+
+/// Lets one process migrate at a time. Not sqlx's lock: it waits -1 seconds, which MariaDB answers with NULL at once, and does
+/// not look at the answer. The lock ends with the connection.
+pub(super) async fn lock_migrations(connection: &mut Connection) -> Result<(), Fault> {
+    match sqlx::query_scalar::<MySql, i64>(LOCK).fetch_one(connection).await? {
+        1 => Ok(()),
+        _ => Err(Fault::Refused(StoreError::Schema("another process has been migrating for ten minutes".to_owned()))),
+    }
+}
+
+pub(super) async fn unlock_migrations(connection: &mut Connection) -> Result<(), Fault> {
+    sqlx::query_scalar::<MySql, i64>(UNLOCK).fetch_one(connection).await?;
+    Ok(())
 }
 
 /// `MariaDB 10.11.6` or `MySQL 8.4.0`.

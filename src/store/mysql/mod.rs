@@ -41,7 +41,7 @@ macro_rules! listed {
 /// The server's product and version.
 macro_rules! version {
     () => {
-        "select version()"
+        "select version() as version"
     };
 }
 

@@ -91,7 +91,7 @@ const ADMIN_ACTIONS: &str = "select * from event_admin_actions order by id desc 
 impl CatalogueStore for Store {
     async fn clients(&self) -> Result<Vec<Client>, StoreError> {
         self.read("list clients", async {
-            let rows = sqlx::query::<Db>(CLIENTS).fetch_all(&self.inner.reader).await?;
+            let rows = self.inner.rows(sqlx::query(CLIENTS)).await?;
             rows.iter().map(|row| client(&Cells::of("core_clients", row))).collect()
         })
         .await
@@ -99,7 +99,7 @@ impl CatalogueStore for Store {
 
     async fn providers(&self) -> Result<Vec<Provider>, StoreError> {
         self.read("list providers", async {
-            let rows = sqlx::query::<Db>(PROVIDERS).fetch_all(&self.inner.reader).await?;
+            let rows = self.inner.rows(sqlx::query(PROVIDERS)).await?;
             rows.iter().map(|row| provider(&Cells::of("integration_providers", row))).collect()
         })
         .await
@@ -107,7 +107,7 @@ impl CatalogueStore for Store {
 
     async fn connections(&self) -> Result<Vec<Connection>, StoreError> {
         self.read("list connections", async {
-            let rows = sqlx::query::<Db>(CONNECTIONS).fetch_all(&self.inner.reader).await?;
+            let rows = self.inner.rows(sqlx::query(CONNECTIONS)).await?;
             rows.iter().map(|row| connection(&Cells::of("integration_connections", row))).collect()
         })
         .await
@@ -115,7 +115,7 @@ impl CatalogueStore for Store {
 
     async fn connection(&self, key: &str) -> Result<Option<Connection>, StoreError> {
         self.read("read a connection", async {
-            let row = sqlx::query::<Db>(CONNECTION).bind(key).fetch_optional(&self.inner.reader).await?;
+            let row = self.inner.row(sqlx::query(CONNECTION).bind(key)).await?;
             row.map(|row| connection(&Cells::of("integration_connections", &row))).transpose()
         })
         .await
@@ -125,7 +125,7 @@ impl CatalogueStore for Store {
         let (keys, streams) = (json_list(&filter.connection_keys), json_list(&filter.streams));
         self.read("list jobs", async {
             let query = sqlx::query::<Db>(JOBS).bind(keys.clone()).bind(keys).bind(streams.clone()).bind(streams);
-            let rows = query.fetch_all(&self.inner.reader).await?;
+            let rows = self.inner.rows(query).await?;
             rows.iter().map(|row| job(&Cells::of("integration_sync_jobs", row))).collect()
         })
         .await
@@ -133,7 +133,7 @@ impl CatalogueStore for Store {
 
     async fn job(&self, id: JobId) -> Result<Option<Job>, StoreError> {
         self.read("read a job", async {
-            let row = sqlx::query::<Db>(JOB).bind(id.0).fetch_optional(&self.inner.reader).await?;
+            let row = self.inner.row(sqlx::query(JOB).bind(id.0)).await?;
             row.map(|row| job(&Cells::of("integration_sync_jobs", &row))).transpose()
         })
         .await
@@ -211,7 +211,7 @@ impl CatalogueStore for Store {
         limit: u32,
     ) -> Result<Vec<(crate::domain::clock::Timestamp, AdminAction)>, StoreError> {
         self.read("list admin actions", async {
-            let rows = sqlx::query::<Db>(ADMIN_ACTIONS).bind(i64::from(limit)).fetch_all(&self.inner.reader).await?;
+            let rows = self.inner.rows(sqlx::query(ADMIN_ACTIONS).bind(i64::from(limit))).await?;
             rows.iter()
                 .map(|row| {
                     let cells = Cells::of("event_admin_actions", row);

@@ -153,7 +153,7 @@ impl Store {
                 query = query.bind(id);
             }
         }
-        Ok(query.bind(i64::from(filter.limit)).fetch_all(&self.inner.reader).await?)
+        self.inner.rows(query.bind(i64::from(filter.limit))).await
     }
 }
 

@@ -198,7 +198,7 @@ pub(super) async fn recover(store: &Store, dead_owners: &[String]) -> Result<Vec
     let candidates = store
         .read("look for orphaned runs", async {
             let query = sqlx::query::<Db>(ORPHANS).bind(listed).bind(ORPHANS_AT_ONCE);
-            let rows = query.fetch_all(&store.inner.reader).await?;
+            let rows = store.inner.rows(query).await?;
             rows.iter()
                 .map(|row| {
                     let cells = Cells::of("integration_sync_runs", row);

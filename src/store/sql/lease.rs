@@ -143,9 +143,10 @@ impl LeaseStore for Store {
 
     async fn next_due_in(&self) -> Result<Option<Duration>, StoreError> {
         self.read("look when the next job is due", async {
-            let wait = sqlx::query_scalar::<Db, i64>(NEXT_DUE).fetch_optional(&self.inner.reader).await?;
+            let Some(row) = self.inner.row(sqlx::query(NEXT_DUE)).await? else { return Ok(None) };
             // A job that is due already has a negative wait.
-            Ok(wait.map(|wait| Duration::from_micros(u64::try_from(wait).unwrap_or(0))))
+            let wait = Cells::of("integration_sync_jobs", &row).int("wait")?;
+            Ok(Some(Duration::from_micros(u64::try_from(wait).unwrap_or(0))))
         })
         .await
     }
@@ -188,8 +189,10 @@ impl LeaseStore for Store {
 
     async fn lease_owners(&self) -> Result<Vec<String>, StoreError> {
         self.read("list lease holders", async {
-            let owners = sqlx::query_scalar::<Db, Option<String>>(LEASE_OWNERS).fetch_all(&self.inner.reader).await?;
-            Ok(owners.into_iter().flatten().collect())
+            let rows = self.inner.rows(sqlx::query(LEASE_OWNERS)).await?;
+            rows.iter()
+                .filter_map(|row| Cells::of("integration_sync_jobs", row).opt_text("lease_owner").transpose())
+                .collect()
         })
         .await
     }
@@ -207,7 +210,7 @@ impl Store {
         let (of, rest) = shard.map_or((1, 0), |s| (i64::from(s.of.max(1)), i64::from(s.index.saturating_sub(1))));
         self.read(during, async {
             let query = sqlx::query::<Db>(text).bind(of).bind(rest).bind(i64::from(limit));
-            let rows = query.fetch_all(&self.inner.reader).await?;
+            let rows = self.inner.rows(query).await?;
             rows.iter()
                 .map(|row| {
                     let cells = Cells::of("integration_sync_jobs", row);

@@ -16,7 +16,7 @@ use super::{
     dialect::At,
     fault::Fault,
     page_rows, raw,
-    store::{Attempt, Outcome, Patience, Store},
+    store::{Attempt, Lent, Outcome, Patience, Store},
 };
 use crate::{
     domain::{
@@ -100,8 +100,10 @@ impl PageStore for Store {
         external_ids: &[String],
     ) -> Result<KnownRecords, StoreError> {
         self.read("look up known records", async {
-            let mut session = self.inner.reader.acquire().await?;
-            page_rows::known(&mut session, connection.0, object_type, external_ids, "").await
+            let mut lent = Lent::of(&self.inner.reader).await?;
+            let known = page_rows::known(lent.session(), connection.0, object_type, external_ids, "").await?;
+            lent.give_back();
+            Ok(known)
         })
         .await
     }
@@ -113,7 +115,7 @@ impl PageStore for Store {
         after: i64,
         limit: u32,
     ) -> Result<Vec<(i64, RawEvent)>, StoreError> {
-        self.read("read raw events", raw::of_links(&self.inner.reader, connection, stream, after, limit)).await
+        self.read("read raw events", raw::of_links(&self.inner, connection, stream, after, limit)).await
     }
 
     async fn raw_of_dead_letters(
@@ -124,7 +126,7 @@ impl PageStore for Store {
         after: i64,
         limit: u32,
     ) -> Result<Vec<(i64, RawEvent)>, StoreError> {
-        let work = raw::of_dead_letters(&self.inner.reader, connection, stream, ids, after, limit);
+        let work = raw::of_dead_letters(&self.inner, connection, stream, ids, after, limit);
         self.read("read raw events of dead letters", work).await
     }
 }

@@ -5,9 +5,14 @@
 
 use std::sync::Arc;
 
-use sqlx::{Row as _, query::Query};
+use sqlx::Row as _;
 
-use super::{Connection as Session, Db, bulk, dialect, dialect::At, dialect::Money, fault::Fault};
+use super::{
+    Connection as Session, Db, bulk, dialect,
+    dialect::{At, Money},
+    fault::Fault,
+    store::Statement,
+};
 use crate::{
     domain::{
         business::BusinessTable,
@@ -20,8 +25,6 @@ use crate::{
         page::{DeadLetterWrite, Known, KnownRecords, PageScope, RawWrite, RecordWrite},
     },
 };
-
-type Statement<'q> = Query<'q, Db, <Db as sqlx::Database>::Arguments>;
 
 const KNOWN: &str = "select id, external_id, internal_table, internal_id, payload_hash, record_hash, source_updated_at,
     last_run_id, is_test from integration_object_links where connection_id = ? and object_type = ? and external_id in (";

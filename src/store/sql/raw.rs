@@ -1,8 +1,6 @@
 //! Raw events read back, to be normalised again without asking the provider.
 
-use sqlx::Pool;
-
-use super::{Db, bulk, cells::Cells, fault::Fault};
+use super::{Db, bulk, cells::Cells, fault::Fault, store::Inner};
 use crate::{
     domain::ids::{ConnectionId, RawEventId},
     store::page::RawEvent,
@@ -29,25 +27,24 @@ const OF_DEAD_LETTERS: &str = of_dead_letters!(" order by e.id limit ?");
 const OF_THESE_DEAD_LETTERS: &str = of_dead_letters!(" and e.id in (");
 
 pub(super) async fn of_links(
-    pool: &Pool<Db>,
+    inner: &Inner,
     connection: ConnectionId,
     stream: &str,
     after: i64,
     limit: u32,
 ) -> Result<Vec<(i64, RawEvent)>, Fault> {
-    let rows = sqlx::query::<Db>(OF_LINKS)
+    let query = sqlx::query::<Db>(OF_LINKS)
         .bind(connection.0)
         .bind(connection.0)
         .bind(after)
         .bind(stream)
-        .bind(i64::from(limit))
-        .fetch_all(pool)
-        .await?;
+        .bind(i64::from(limit));
+    let rows = inner.rows(query).await?;
     rows.iter().map(event).collect()
 }
 
 pub(super) async fn of_dead_letters(
-    pool: &Pool<Db>,
+    inner: &Inner,
     connection: ConnectionId,
     stream: &str,
     ids: &[i64],
@@ -56,7 +53,7 @@ pub(super) async fn of_dead_letters(
 ) -> Result<Vec<(i64, RawEvent)>, Fault> {
     if ids.is_empty() {
         let query = sqlx::query::<Db>(OF_DEAD_LETTERS).bind(connection.0).bind(stream).bind(after);
-        let rows = query.bind(i64::from(limit)).fetch_all(pool).await?;
+        let rows = inner.rows(query.bind(i64::from(limit))).await?;
         return rows.iter().map(event).collect();
     }
     let mut sorted = ids.to_vec();
@@ -70,7 +67,7 @@ pub(super) async fn of_dead_letters(
         for id in now.iter().chain(std::iter::repeat_n(&now[now.len() - 1], slots - now.len())) {
             query = query.bind(*id);
         }
-        let rows = query.bind(i64::from(limit)).fetch_all(pool).await?;
+        let rows = inner.rows(query.bind(i64::from(limit))).await?;
         for row in &rows {
             events.push(event(row)?);
         }

@@ -4,7 +4,10 @@ use async_trait::async_trait;
 
 use super::{Db, cells::Cells, fault::Fault, store::Store};
 use crate::{
-    domain::ids::{JobId, RunId},
+    domain::{
+        ids::{JobId, RunId},
+        status::RawStatus,
+    },
     store::{
         StoreError,
         runs::{Recount, Run, RunFilter, RunPage, RunStore},
@@ -47,16 +50,15 @@ impl RunStore for Store {
     async fn runs(&self, filter: &RunFilter) -> Result<Vec<Run>, StoreError> {
         self.read("list runs", async {
             let status = filter.status.map(|status| status.as_str());
-            let rows = sqlx::query::<Db>(RUNS)
+            let query = sqlx::query::<Db>(RUNS)
                 .bind(&filter.connection_key)
                 .bind(&filter.connection_key)
                 .bind(&filter.stream)
                 .bind(&filter.stream)
                 .bind(status)
                 .bind(status)
-                .bind(i64::from(filter.limit))
-                .fetch_all(&self.inner.reader)
-                .await?;
+                .bind(i64::from(filter.limit));
+            let rows = self.inner.rows(query).await?;
             rows.iter().map(|row| run(&Cells::of("integration_sync_runs", row))).collect()
         })
         .await
@@ -64,7 +66,7 @@ impl RunStore for Store {
 
     async fn run(&self, id: RunId) -> Result<Option<Run>, StoreError> {
         self.read("read a run", async {
-            let row = sqlx::query::<Db>(RUN).bind(id.0).fetch_optional(&self.inner.reader).await?;
+            let row = self.inner.row(sqlx::query(RUN).bind(id.0)).await?;
             row.map(|row| run(&Cells::of("integration_sync_runs", &row))).transpose()
         })
         .await
@@ -73,14 +75,14 @@ impl RunStore for Store {
     async fn run_pages(&self, id: RunId, head: u32, tail: u32) -> Result<Vec<RunPage>, StoreError> {
         self.read("read the pages of a run", async {
             let first = sqlx::query::<Db>(FIRST_PAGES).bind(id.0).bind(i64::from(head));
-            let rows = first.fetch_all(&self.inner.reader).await?;
+            let rows = self.inner.rows(first).await?;
             let mut pages = rows
                 .iter()
                 .map(|row| page(&Cells::of("integration_sync_pages", row)))
                 .collect::<Result<Vec<_>, _>>()?;
             let told = pages.last().map_or(0, |page| page.page_no);
             let last = sqlx::query::<Db>(LAST_PAGES).bind(id.0).bind(told).bind(i64::from(tail));
-            for row in last.fetch_all(&self.inner.reader).await?.iter().rev() {
+            for row in self.inner.rows(last).await?.iter().rev() {
                 pages.push(page(&Cells::of("integration_sync_pages", row))?);
             }
             Ok(pages)
@@ -90,15 +92,15 @@ impl RunStore for Store {
 
     async fn recount(&self, id: RunId) -> Result<Recount, StoreError> {
         self.read("recount a run", async {
-            let pool = &self.inner.reader;
-            let ledger = sqlx::query::<Db>(LEDGER).bind(id.0).fetch_one(pool).await?;
-            let raw = |status: &'static str| sqlx::query_scalar::<Db, i64>(RAW).bind(id.0).bind(status).fetch_one(pool);
+            let ledger = self.inner.rows(sqlx::query(LEDGER).bind(id.0)).await?;
+            let ledger = ledger.first().ok_or(sqlx::Error::RowNotFound)?;
+            let raw = |status: RawStatus| self.inner.number(sqlx::query(RAW).bind(id.0).bind(status.as_str()));
             Ok(Recount {
-                ledger: Cells::of("integration_sync_pages", &ledger).counts()?,
-                raw_normalized: raw("normalized").await?,
-                raw_ignored: raw("ignored").await?,
-                raw_failed: raw("failed").await?,
-                links_created: sqlx::query_scalar::<Db, i64>(LINKS).bind(id.0).fetch_one(pool).await?,
+                ledger: Cells::of("integration_sync_pages", ledger).counts()?,
+                raw_normalized: raw(RawStatus::Normalized).await?,
+                raw_ignored: raw(RawStatus::Ignored).await?,
+                raw_failed: raw(RawStatus::Failed).await?,
+                links_created: self.inner.number(sqlx::query(LINKS).bind(id.0)).await?,
             })
         })
         .await

@@ -1,21 +1,23 @@
 //! The schema's state, and bringing it up to date; health; closing.
 //!
-//! Migrations use sqlx's table `_sqlx_migrations` and its lock. What sqlx refuses (a step that was killed half-way) is done
+//! Migrations use sqlx's table `_sqlx_migrations`. What sqlx refuses (a step that was killed half-way) is done
 //! here: each step can run again, so its mark is taken away and the step is run anew.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
 use sqlx::{
-    Connection as _, SqlSafeStr,
+    Connection as _, Row as _, SqlSafeStr,
     migrate::{Migrate, MigrateError, Migration as SqlxMigration, MigrationType},
 };
 
 use super::{
-    Connection as Session, Db, dialect,
+    Connection as Session, Db,
+    cells::Cells,
+    dialect,
     fault::{Fault, store_error},
     migration_text,
-    store::Store,
+    store::{Lent, Store},
 };
 use crate::store::{
     StoreError,
@@ -49,8 +51,8 @@ impl SchemaStore for Store {
 
     async fn server_version(&self) -> Result<String, StoreError> {
         self.read("ask for the server's version", async {
-            let version = sqlx::query_scalar::<Db, String>(version!()).fetch_one(&self.inner.reader).await?;
-            Ok(dialect::product(&version))
+            let row = self.inner.row(sqlx::query(version!())).await?.ok_or(sqlx::Error::RowNotFound)?;
+            Ok(dialect::product(&Cells::of("the server", &row).text("version")?))
         })
         .await
     }
@@ -71,14 +73,13 @@ impl SchemaStore for Store {
 
     async fn migrate(&self) -> Result<Vec<Migration>, StoreError> {
         let during = "migrate the schema";
-        let mut pooled = self.inner.writer.acquire().await.map_err(|error| store_error(during, &error))?;
-        let ended = tokio::time::timeout(MIGRATE_TIMEOUT, migrate(&mut pooled)).await;
-        if !matches!(ended, Ok(Ok(_))) {
-            // Its lock and an open transaction end with the connection.
-            drop(pooled.detach());
-        }
-        match ended {
-            Ok(Ok(applied)) => Ok(applied),
+        let mut lent = Lent::of(&self.inner.writer).await.map_err(|error| store_error(during, &error))?;
+        // When it fails, its lock and its open transaction end with the connection.
+        match tokio::time::timeout(MIGRATE_TIMEOUT, migrate(lent.session())).await {
+            Ok(Ok(applied)) => {
+                lent.give_back();
+                Ok(applied)
+            }
             Ok(Err(Fault::Sql(error))) => Err(store_error(during, &error)),
             Ok(Err(Fault::Refused(error))) => Err(error),
             Ok(Err(Fault::Again)) | Err(_) => Err(StoreError::Schema("the migration did not end in time".to_owned())),
@@ -87,7 +88,7 @@ impl SchemaStore for Store {
 
     async fn ping(&self) -> Result<(), StoreError> {
         self.read("ping the database", async {
-            sqlx::query_scalar::<Db, i64>(PING).fetch_one(&self.inner.reader).await?;
+            self.inner.number(sqlx::query(PING)).await?;
             Ok(())
         })
         .await
@@ -110,15 +111,18 @@ impl Store {
     async fn applied(&self) -> Result<Option<BTreeMap<i64, Applied>>, StoreError> {
         let rows = self
             .read("read the schema's state", async {
-                Ok(sqlx::query_as::<Db, (i64, i64, Vec<u8>)>(APPLIED).fetch_all(&self.inner.reader).await?)
+                let rows = self.inner.rows(sqlx::query(APPLIED)).await?;
+                rows.iter()
+                    .map(|row| {
+                        let cells = Cells::of(TABLE, row);
+                        let checksum = row.try_get::<Vec<u8>, _>("checksum")?;
+                        Ok((cells.int("version")?, Applied { success: cells.flag("success")?, checksum }))
+                    })
+                    .collect::<Result<BTreeMap<_, _>, Fault>>()
             })
             .await;
         match rows {
-            Ok(rows) => Ok(Some(
-                rows.into_iter()
-                    .map(|(version, success, checksum)| (version, Applied { success: success != 0, checksum }))
-                    .collect(),
-            )),
+            Ok(rows) => Ok(Some(rows)),
             Err(StoreError::Schema(_)) => Ok(None),
             Err(other) => Err(other),
         }
@@ -157,9 +161,9 @@ async fn migrate(session: &mut Session) -> Result<Vec<Migration>, Fault> {
             Ok(applied)
         }
         None => {
-            session.lock().await.map_err(fault)?;
+            dialect::lock_migrations(session).await?;
             let applied = steps(session).await?;
-            session.unlock().await.map_err(fault)?;
+            dialect::unlock_migrations(session).await?;
             Ok(applied)
         }
     }

@@ -1,7 +1,6 @@
 //! The store's pools, and how a transaction is run: whole, in a task of its own, again when that can help.
 //!
-//! A transaction runs in its own task, so that a caller who stops waiting never cuts it in half; a connection on which
-//! an attempt was cut (time-out, lost) is thrown away and never goes back to the pool.
+//! A transaction runs in its own task, so that a caller who stops waiting never cuts it in half.
 
 use std::{
     sync::{
@@ -13,11 +12,11 @@ use std::{
 
 use futures_util::future::BoxFuture;
 use rand::Rng;
-use sqlx::{Connection as _, Pool};
+use sqlx::{Connection as _, Pool, Row as _, pool::PoolConnection, query::Query};
 use tokio_util::task::TaskTracker;
 
 use super::{
-    Connection, Db, dialect,
+    Connection, Db, Row, dialect,
     fault::{Class, Fault, classify, store_error, unavailable},
 };
 use crate::{
@@ -33,6 +32,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(2);
 /// Attempts at one transaction, whatever the reason and the budget.
 const MOST_ATTEMPTS: u32 = 200;
 
+/// How long the proof may take that a connection given back is alive.
+const RETURN_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// An open database.
 pub struct Store {
     pub(super) inner: Arc<Inner>,
@@ -46,6 +48,43 @@ pub(super) struct Inner {
     pub call_timeout: Duration,
     pub outage_budget: Duration,
     pub tasks: TaskTracker,
+}
+
+/// A statement with its values.
+pub(super) type Statement<'q> = Query<'q, Db, <Db as sqlx::Database>::Arguments>;
+
+/// A connection of a pool. Only one that was given back goes back: a call that was cut (time-out, cancelled caller, error)
+/// leaves a connection in an unknown state, and a pool would wait for it, perhaps for ever. Closing it makes the server
+/// roll back.
+pub(super) struct Lent {
+    pooled: Option<PoolConnection<Db>>,
+}
+
+impl Lent {
+    pub async fn of(pool: &Pool<Db>) -> Result<Self, sqlx::Error> {
+        Ok(Self { pooled: Some(pool.acquire().await?) })
+    }
+
+    pub fn session(&mut self) -> &mut Connection {
+        self.pooled.as_mut().expect("a lent connection is there until it is given back")
+    }
+
+    /// Lets the pool prove the connection and keep it. Dropping it would do the same, but would wait for ever, with its
+    /// place in the pool, for a server that does not answer.
+    pub fn give_back(mut self) {
+        if let Some(mut pooled) = self.pooled.take() {
+            let back = pooled.return_to_pool();
+            tokio::spawn(async move { tokio::time::timeout(RETURN_TIMEOUT, back).await });
+        }
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if let Some(pooled) = self.pooled.take() {
+            drop(pooled.detach());
+        }
+    }
 }
 
 /// For how long a transaction is tried again.
@@ -116,6 +155,25 @@ impl Store {
 }
 
 impl Inner {
+    /// All rows of a read.
+    pub async fn rows(&self, query: Statement<'_>) -> Result<Vec<Row>, Fault> {
+        let mut lent = Lent::of(&self.reader).await?;
+        let rows = query.fetch_all(lent.session()).await?;
+        lent.give_back();
+        Ok(rows)
+    }
+
+    /// The row of a read, when there is one.
+    pub async fn row(&self, query: Statement<'_>) -> Result<Option<Row>, Fault> {
+        Ok(self.rows(query).await?.pop())
+    }
+
+    /// The one number that a read gives.
+    pub async fn number(&self, query: Statement<'_>) -> Result<i64, Fault> {
+        let row = self.row(query).await?.ok_or(sqlx::Error::RowNotFound)?;
+        Ok(row.try_get(0)?)
+    }
+
     async fn persist<T, F>(&self, during: &'static str, patience: Patience, work: F) -> Result<T, StoreError>
     where
         T: Send,
@@ -155,22 +213,21 @@ impl Inner {
         T: Send,
         F: for<'t> Fn(&'t mut Connection, Attempt) -> BoxFuture<'t, Result<Outcome<T>, Fault>> + Send + Sync,
     {
-        let mut pooled = match self.writer.acquire().await {
-            Ok(pooled) => pooled,
+        let mut lent = match Lent::of(&self.writer).await {
+            Ok(lent) => lent,
             Err(error) => return sort(during, &error, false),
         };
         let committing = AtomicBool::new(false);
-        let ended =
-            match tokio::time::timeout(self.call_timeout, transact(&mut pooled, attempt, work, &committing)).await {
-                Ok(Ok(answer)) => Ended::Answer(answer),
-                Ok(Err(Fault::Refused(error))) => Ended::Refused(error),
-                Ok(Err(Fault::Again)) => Ended::Again,
-                Ok(Err(Fault::Sql(error))) => sort(during, &error, committing.load(Ordering::Relaxed)),
-                Err(_) => Ended::Lost { cause: timed_out(during), unsure: committing.load(Ordering::Relaxed) },
-            };
-        if matches!(ended, Ended::Lost { .. }) {
-            // Closing the socket makes the server roll back; a reused one could still hold the open transaction.
-            drop(pooled.detach());
+        let work = transact(lent.session(), attempt, work, &committing);
+        let ended = match tokio::time::timeout(self.call_timeout, work).await {
+            Ok(Ok(answer)) => Ended::Answer(answer),
+            Ok(Err(Fault::Refused(error))) => Ended::Refused(error),
+            Ok(Err(Fault::Again)) => Ended::Again,
+            Ok(Err(Fault::Sql(error))) => sort(during, &error, committing.load(Ordering::Relaxed)),
+            Err(_) => Ended::Lost { cause: timed_out(during), unsure: committing.load(Ordering::Relaxed) },
+        };
+        if !matches!(ended, Ended::Lost { .. }) {
+            lent.give_back();
         }
         ended
     }

@@ -8,7 +8,10 @@ use sqlx::{
     sqlite::{Sqlite, SqliteArgumentsBuffer, SqliteQueryResult, SqliteTypeInfo, SqliteValueRef},
 };
 
-use super::{Connection, fault::Class};
+use super::{
+    Connection,
+    fault::{Class, Fault},
+};
 use crate::{
     domain::clock::Timestamp,
     store::{StoreError, error::DriverError},
@@ -76,6 +79,15 @@ pub(super) fn first_id(result: &SqliteQueryResult, rows: usize) -> i64 {
 pub(super) fn on_conflict(key: &[&str], columns: &[&str]) -> String {
     let sets: Vec<String> = columns.iter().map(|c| format!("{c} = excluded.{c}")).collect();
     format!(" on conflict ({}) do update set {}", key.join(", "), sets.join(", "))
+}
+
+/// Nothing: the transaction of [`BEGIN_MIGRATION`] is the lock.
+pub(super) async fn lock_migrations(_connection: &mut Connection) -> Result<(), Fault> {
+    Ok(())
+}
+
+pub(super) async fn unlock_migrations(_connection: &mut Connection) -> Result<(), Fault> {
+    Ok(())
 }
 
 /// `SQLite 3.50.2`.

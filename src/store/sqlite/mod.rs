@@ -41,7 +41,7 @@ macro_rules! listed {
 /// The library's version.
 macro_rules! version {
     () => {
-        "select sqlite_version()"
+        "select sqlite_version() as version"
     };
 }
 
