@@ -217,8 +217,8 @@ impl Inner {
             Ok(lent) => lent,
             Err(error) => return sort(during, &error, false),
         };
-        let committing = AtomicBool::new(false);
-        let work = transact(lent.session(), attempt, work, &committing);
+        let (committing, clean) = (AtomicBool::new(false), AtomicBool::new(false));
+        let work = transact(lent.session(), attempt, work, &committing, &clean);
         let ended = match tokio::time::timeout(self.call_timeout, work).await {
             Ok(Ok(answer)) => Ended::Answer(answer),
             Ok(Err(Fault::Refused(error))) => Ended::Refused(error),
@@ -226,7 +226,9 @@ impl Inner {
             Ok(Err(Fault::Sql(error))) => sort(during, &error, committing.load(Ordering::Relaxed)),
             Err(_) => Ended::Lost { cause: timed_out(during), unsure: committing.load(Ordering::Relaxed) },
         };
-        if !matches!(ended, Ended::Lost { .. }) {
+        // SQLite ends a transaction by itself when the disk is full: the driver's count of open ones is then wrong, and no
+        // transaction could begin on that connection again.
+        if clean.load(Ordering::Relaxed) && !matches!(ended, Ended::Lost { .. }) {
             lent.give_back();
         }
         ended
@@ -238,6 +240,7 @@ async fn transact<T, F>(
     attempt: Attempt,
     work: &F,
     committing: &AtomicBool,
+    clean: &AtomicBool,
 ) -> Result<T, Fault>
 where
     F: for<'t> Fn(&'t mut Connection, Attempt) -> BoxFuture<'t, Result<Outcome<T>, Fault>>,
@@ -247,15 +250,16 @@ where
         Ok(Outcome::Commit(answer)) => {
             committing.store(true, Ordering::Relaxed);
             transaction.commit().await?;
+            clean.store(true, Ordering::Relaxed);
             Ok(answer)
         }
         Ok(Outcome::RollBack(answer)) => {
             transaction.rollback().await?;
+            clean.store(true, Ordering::Relaxed);
             Ok(answer)
         }
         Err(fault) => {
-            // Should this fail as well, dropping the transaction queues another ROLLBACK before the next statement.
-            let _ = transaction.rollback().await;
+            clean.store(transaction.rollback().await.is_ok(), Ordering::Relaxed);
             Err(fault)
         }
     }
