@@ -3,6 +3,7 @@
 //! ```text
 //!  due.rs      the daemon's loop: one ordered query, fair between clients, bounded workers
 //!  worker.rs   one job: claim → pull or replay → finish, with a heartbeat beside it
+//!  heartbeat.rs  keeps the lease, hears the shutdown, notices a pause
 //!  finish.rs   the run's one final row, when the job is due next
 //!  policy.rs   the one table: how a run ended → status, remedy, when next
 //!  holder.rs   who we are in a lease, and whether another holder on this machine is dead
@@ -12,6 +13,7 @@
 
 pub mod due;
 mod finish;
+mod heartbeat;
 pub mod holder;
 pub mod policy;
 pub mod worker;

@@ -183,7 +183,7 @@ fn store(error: &StoreError, progressed: bool) -> Decision {
         | StoreError::Database { .. } => broken(
             status,
             "write_refused",
-            "see the internal message; tidegate doctor checks the database",
+            "see the internal message: the database refused the write; the job goes on from its last committed page",
             Next::BackOff { at_least: Duration::ZERO },
         ),
     }

@@ -19,7 +19,7 @@ use crate::{
         clock::{Clock, Timestamp},
         counts::Counts,
         ids::{JobId, RunId},
-        status::{ConnectionStatus, RunOrigin, RunStatus},
+        status::{RunOrigin, RunStatus},
     },
     mapping::FieldMap,
     pipeline::{
@@ -30,15 +30,11 @@ use crate::{
     store::{
         SharedStore, StoreError,
         catalogue::{Connection, FieldMapVersion, Job},
-        lease::{Claim, Claimed, Held, Lease},
+        lease::{Claim, Claimed, Held},
         page::PageScope,
     },
-    telemetry::chain,
     vault,
 };
-
-/// The heartbeat's longest interval; also how soon a pause is noticed.
-const HEARTBEAT: Duration = Duration::from_secs(5);
 
 /// What is to be done with a job.
 #[derive(Debug, Clone)]
@@ -313,52 +309,6 @@ impl Worker {
             credential: vault::resolve(spec.credential_ref.as_deref())?,
             gate: Arc::clone(&self.gate),
         })
-    }
-
-    /// Renews the lease, hears the shutdown, notices a pause. Never completes; dropped with the run.
-    async fn heartbeat(
-        &self,
-        lease: &Lease,
-        connection_key: &str,
-        asked: Duration,
-        stop: &Stop,
-        shutdown: &CancellationToken,
-    ) {
-        let ttl = self.options.limits.lease_ttl;
-        let every = (ttl / 3).min(HEARTBEAT);
-        // Counted from before the claim was sent, so that a slow answer never lengthens our trust in it.
-        let mut trusted_until = asked + ttl - ttl / 10;
-        loop {
-            tokio::select! {
-                () = self.clock.sleep(every) => {}
-                () = shutdown.cancelled(), if stop.stopped().is_none() => {
-                    stop.stop(StopReason::Shutdown);
-                    continue;
-                }
-            }
-            let sent = self.clock.monotonic();
-            let left = trusted_until.saturating_sub(sent);
-            let renewed = tokio::select! {
-                renewed = self.store.renew(lease, ttl) => Some(renewed),
-                () = self.clock.sleep(left) => None,
-            };
-            match renewed {
-                Some(Ok(true)) => trusted_until = sent + ttl - ttl / 10,
-                Some(Ok(false)) => stop.stop(StopReason::LeaseLost),
-                Some(Err(error)) => {
-                    tracing::warn!(error = %chain(&error), "the lease could not be renewed");
-                    if self.clock.monotonic() >= trusted_until {
-                        stop.stop(StopReason::LeaseLost);
-                    }
-                }
-                None => stop.stop(StopReason::LeaseLost),
-            }
-            if let Ok(Some(connection)) = self.store.connection(connection_key).await
-                && matches!(connection.status, ConnectionStatus::Paused | ConnectionStatus::Revoked)
-            {
-                stop.stop(StopReason::Paused);
-            }
-        }
     }
 }
 

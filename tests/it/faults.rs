@@ -203,6 +203,31 @@ on_both_engines!(p9_a_provider_that_pages_in_a_circle_is_stopped_and_named, |db|
     yard.end().await;
 });
 
+on_both_engines!(p9_a_job_that_keeps_killing_its_worker_is_set_aside_until_a_person_brings_it_back, |db| {
+    let mut yard = Yard::applied(db, 100, 0).await;
+    yard.home.setting("scheduler.quarantine_after", "2");
+    let held = tidegate::simulator::Gate::default();
+    yard.simulator.fault(Fault::always(FaultKind::Hold(held.clone())).times(2));
+    for round in 1..=2 {
+        let program = yard.start_acme();
+        eventually("its first page is asked for", async || (yard.simulator.oracle().count() >= round).then_some(()))
+            .await;
+        program.kill().await;
+    }
+    let refused = yard.run_acme().await;
+    assert_eq!(refused.code(), Some(4), "{refused}");
+    assert_eq!(yard.number("select count(*) from integration_sync_jobs where status = 'quarantined'").await, 1);
+    assert_eq!(yard.number("select count(*) from event_admin_actions where actor = 'tidegate'").await, 1);
+    assert_eq!(yard.run_acme().await.code(), Some(5), "it is not claimed again");
+    yard.assert_settled().await;
+    yard.home
+        .run_ok(&["jobs", "resume", "--connection", "acme-hubspot", "--stream", "contacts", "--reason", "looked at"])
+        .await;
+    assert_eq!(yard.run_acme().await.code(), Some(0));
+    held.open();
+    yard.end().await;
+});
+
 on_both_engines!(p14_a_client_whose_provider_hangs_does_not_delay_another, |db| {
     let mut yard = Yard::new(db, 50, 20).await;
     yard.home.setting("scheduler.workers", "3").setting("scheduler.per_client", "2");

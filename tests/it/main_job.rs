@@ -2,7 +2,7 @@
 
 use tidegate::simulator::{Bad, ObjectKind};
 
-use crate::support::yard::Yard;
+use crate::support::{databases::TestDatabase, yard::Yard};
 
 on_both_engines!(p3_ten_thousand_contacts_add_up_come_back_unchanged_and_seven_edits_are_seven_updates, |db| {
     let yard = Yard::applied(db, 10_000, 0).await;
@@ -211,3 +211,67 @@ on_both_engines!(p2_a_cursor_is_reset_only_by_hand_and_leaves_an_audit_row, |db|
     assert_eq!(yard.newest_run().await["records_unchanged"], 60);
     yard.end().await;
 });
+
+on_both_engines!(p6_a_listing_that_is_suddenly_empty_is_not_green, |db| {
+    let yard = Yard::new(db, 40, 0).await;
+    let text =
+        yard.declaration("sandbox", "every 15m", false).replace("sync_mode: incremental", "sync_mode: full_refresh");
+    yard.declare(&text).await;
+    assert_eq!(yard.run_acme().await.code(), Some(0));
+    let complete = yard.number("select count(*) from integration_sync_jobs where last_complete_at is not null").await;
+    assert_eq!(complete, 1);
+    yard.simulator.account("4711").delete(ObjectKind::Contacts, 1..=40);
+    let empty = yard.run_acme().await;
+    assert_eq!(empty.code(), Some(3), "{empty}");
+    let run = yard.newest_run().await;
+    assert_eq!((&run["status"], &run["error_code"]), (&"partial".into(), &"no_rows_where_expected".into()), "{run}");
+    assert_eq!(yard.number("select count(*) from crm_leads").await, 40, "nothing is taken away");
+    yard.assert_settled().await;
+    yard.end().await;
+});
+
+/// A listing of both engines' rows must be the same text.
+#[tokio::test]
+async fn p21_the_same_main_job_leaves_the_same_rows_on_sqlite_and_on_mysql() {
+    let (sqlite, mysql) = (TestDatabase::sqlite().await, TestDatabase::mysql().await);
+    let mut listings = Vec::new();
+    for database in [&sqlite, &mysql] {
+        let yard = Yard::applied(database, 120, 30).await;
+        let account = yard.simulator.account("4711");
+        account.make_bad(ObjectKind::Contacts, 10, Bad::UnknownLifecycle);
+        account.make_bad(ObjectKind::Deals, 3, Bad::AmountGarbage);
+        let all = yard.home.run(&["run-once", "--json"]).await;
+        assert_eq!(all.code(), Some(3), "{all}");
+        account.mend(ObjectKind::Contacts, [10]);
+        yard.home.run(&["run-once", "--connection", "acme-hubspot", "--json"]).await;
+        let mut listing = Vec::new();
+        for sql in [
+            "select external_id, contact_name, email, phone, consent, owner, attribution_source, paid_or_organic, stage, received_at, \
+             source_label, provider_key, is_test from crm_leads order by connection_id, external_id",
+            "select external_id, event_type, title, stage, projected_amount, booked_amount, currency, occurred_at, closed_at from crm_lead_events order by connection_id, external_id",
+            "select stream, external_id, error_code, stage, fingerprint, status, message_internal, payload_hash from integration_sync_errors order by stream, external_id",
+            "select stream, origin, status, pages, records_seen, records_created, records_updated, records_unchanged, records_failed, error_code from integration_sync_runs order by stream, connection_id, records_seen, records_failed",
+            "select stream, external_id, status, reason, payload_hash from integration_raw_events where stream = 'deals' order by connection_id, external_id",
+            "select object_type, external_id, internal_table, record_hash from integration_object_links where object_type = 'deal' order by connection_id, external_id",
+        ] {
+            listing.push(database.sql.rows(sql).await);
+        }
+        listings.push(listing);
+        yard.end().await;
+    }
+    // The engines write a time differently (2026-01-31T08:00:00.000000Z, 2026-01-31 08:00:00.000000); it says the same.
+    let told = |cell: &Option<String>| match cell.as_deref() {
+        Some(text) if text.len() == 27 && text.ends_with('Z') => text.trim_end_matches('Z').replacen('T', " ", 1),
+        Some(text) => text.to_owned(),
+        None => "NULL".to_owned(),
+    };
+    for (left, right) in listings[0].iter().zip(&listings[1]) {
+        assert!(!left.is_empty());
+        assert_eq!(left.len(), right.len());
+        for (one, other) in left.iter().zip(right) {
+            assert_eq!(one.iter().map(told).collect::<Vec<_>>(), other.iter().map(told).collect::<Vec<_>>());
+        }
+    }
+    sqlite.remove().await;
+    mysql.remove().await;
+}

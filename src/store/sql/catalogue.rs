@@ -268,7 +268,7 @@ async fn remember(session: &mut Session, map: &FieldMapVersion) -> Result<Outcom
             map.provider_key, map.stream, map.version
         )))),
         None => {
-            sqlx::query::<Db>(REMEMBER_FIELD_MAP)
+            let inserted = sqlx::query::<Db>(REMEMBER_FIELD_MAP)
                 .bind(&map.provider_key)
                 .bind(&map.stream)
                 .bind(&map.version)
@@ -276,8 +276,13 @@ async fn remember(session: &mut Session, map: &FieldMapVersion) -> Result<Outcom
                 .bind(&map.document)
                 .bind(&map.activated_by)
                 .execute(session)
-                .await?;
-            Ok(Outcome::Commit(Ok(())))
+                .await;
+            match inserted {
+                Ok(_) => Ok(Outcome::Commit(Ok(()))),
+                // Another run of the same provider was faster: what it wrote is read in the next try.
+                Err(sqlx::Error::Database(error)) if error.is_unique_violation() => Err(Fault::Again),
+                Err(error) => Err(error.into()),
+            }
         }
     }
 }
