@@ -12,11 +12,13 @@ pub mod dead_letters;
 pub mod error;
 pub mod lease;
 pub mod migrations;
+#[expect(clippy::duplicate_mod, reason = "the statements under sql/ are compiled once for each engine")]
 pub mod mysql;
 pub mod open;
 pub mod page;
 pub mod runs;
 pub mod schema;
+#[expect(clippy::duplicate_mod, reason = "the statements under sql/ are compiled once for each engine")]
 pub mod sqlite;
 
 use std::sync::Arc;

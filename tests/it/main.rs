@@ -19,16 +19,26 @@ mod simulator;
 #[cfg(test)]
 mod store_contract;
 #[cfg(test)]
+mod store_dead_letters;
+#[cfg(test)]
 mod store_ground;
 #[cfg(test)]
 mod store_isolation;
 #[cfg(test)]
 mod store_lease;
 #[cfg(test)]
+mod store_many;
+#[cfg(test)]
 mod store_migrations;
 #[cfg(test)]
 mod store_model;
 #[cfg(test)]
+mod store_notes;
+#[cfg(test)]
+mod store_open;
+#[cfg(test)]
 mod store_outage;
 #[cfg(test)]
 mod store_page;
+#[cfg(test)]
+mod store_rules;

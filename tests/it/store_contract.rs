@@ -3,12 +3,10 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
 use serde_json::{Value, json};
 use tidegate::{
     domain::{
         business::CRM_LEAD_EVENTS,
-        clock::Timestamp,
         ids::DeadLetterId,
         record::{Cell, MappedRow},
         status::{
@@ -30,37 +28,9 @@ use crate::{
     store_ground::{
         Given, act, at, claim_of, commit, cursor, end, head, hold, job_id, job_spec, lay, scope, two_clients,
     },
+    store_notes::Notes,
     support::databases::TestDatabase,
 };
-
-/// Notes what was answered, less what has to differ: the time of the test.
-struct Notes(Vec<(String, Value)>);
-
-impl Notes {
-    fn add(&mut self, what: &str, answer: impl Serialize) {
-        let mut answer = serde_json::to_value(answer).expect("a value");
-        without_the_present(&mut answer);
-        self.0.push((what.to_owned(), answer));
-    }
-}
-
-/// Times that the test gives lie before this one, or far ahead.
-fn without_the_present(value: &mut Value) {
-    match value {
-        Value::String(text) => {
-            if text.len() == 27
-                && text
-                    .parse::<Timestamp>()
-                    .is_ok_and(|time| time > at("2026-06-01T00:00:00Z") && time < at("2900-01-01T00:00:00Z"))
-            {
-                *text = "now".to_owned();
-            }
-        }
-        Value::Array(items) => items.iter_mut().for_each(without_the_present),
-        Value::Object(fields) => fields.values_mut().for_each(without_the_present),
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
-    }
-}
 
 async fn scenario(db: &TestDatabase) -> Vec<(String, Value)> {
     let store = db.store();
@@ -403,74 +373,6 @@ async fn the_same_operations_leave_the_same_state_on_both_engines() {
                     assert_eq!(left.len(), right.len());
                 })
                 .await;
-        })
-        .await;
-}
-
-on_both_engines!(the_engine_and_the_server_are_told, |db| {
-    let version = db.store().server_version().await.expect("a version");
-    if db.is_mysql() {
-        assert_eq!(db.store().engine(), "mysql");
-        assert!(version.starts_with("MariaDB ") || version.starts_with("MySQL "), "{version}");
-    } else {
-        assert_eq!(db.store().engine(), "sqlite");
-        assert!(version.starts_with("SQLite 3."), "{version}");
-    }
-});
-
-on_both_engines!(a_row_that_this_program_does_not_know_is_named, |db| {
-    lay(db.store()).await;
-    db.sql.ok("update integration_connections set scopes = '[\"a\"]'").await;
-    // As a newer program would leave it: the CHECK gone, a new word.
-    if db.is_mysql() {
-        db.sql.ok("alter table integration_connections drop constraint ck_integration_connections_status").await;
-        db.sql.ok("update integration_connections set status = 'frozen' where connection_key = 'bolt-hubspot'").await;
-    } else {
-        db.sql.ok("pragma ignore_check_constraints = on; update integration_connections set status = 'frozen' where connection_key = 'bolt-hubspot'; pragma ignore_check_constraints = off").await;
-    }
-    let answer = db.open().await.connections().await;
-    let Err(StoreError::Inconsistent { table, column, row, detail }) = answer else { panic!("{answer:?}") };
-    assert_eq!((table, column, row.as_str()), ("integration_connections", "status", "2"));
-    assert!(detail.contains("frozen") && detail.contains("manual_import"), "{detail}");
-});
-
-#[tokio::test]
-async fn a_url_that_cannot_work_is_told_without_its_password() {
-    use tidegate::store::{OpenOptions, open};
-    let clock = || Arc::new(crate::support::databases::RealClock);
-    for url in [
-        "postgres://u:hunter2@h/db",
-        "mysql://u:hunter2@127.0.0.1:bad/db",
-        "mysql://u:hunter2@127.0.0.1/",
-        "sqlite::memory:",
-        "hunter2",
-    ] {
-        let Err(error) = open(&OpenOptions::new(url), clock()).await else { panic!("{url} was opened") };
-        assert!(matches!(error, StoreError::Settings(_)), "{url}: {error:?}");
-        assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
-    }
-    assert!(!format!("{:?}", OpenOptions::new("mysql://u:hunter2@h/db")).contains("hunter2"));
-    let folder = tempfile::tempdir().expect("a folder");
-    let url = format!("sqlite://{}/made/on/the/way/t.db", folder.path().display());
-    let store = open(&OpenOptions::new(url), clock()).await.expect("its folders are made");
-    store.ping().await.expect("an answer");
-    store.close().await;
-}
-
-#[tokio::test]
-async fn a_login_that_is_refused_is_a_matter_of_settings() {
-    use tidegate::store::{OpenOptions, open};
-    TestDatabase::empty_mysql()
-        .await
-        .run(async |db| {
-            let (scheme, rest) = db.url().split_once("://").expect("a URL");
-            let (_, address) = rest.split_once('@').expect("a login");
-            let url = format!("{scheme}://nobody:hunter2@{address}");
-            let Err(error) = open(&OpenOptions::new(url), Arc::new(crate::support::databases::RealClock)).await else {
-                panic!("let in")
-            };
-            assert!(matches!(error, StoreError::Settings(_)), "{error:?}");
-            assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
         })
         .await;
 }

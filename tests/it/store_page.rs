@@ -13,20 +13,16 @@ use tidegate::{
     domain::{
         counts::Counts,
         cursor::{Cursor, Position},
-        ids::RawEventId,
-        status::{DeadLetterStatus, RawStatus, RunStatus},
+        status::RunStatus,
     },
     store::{
         StoreError,
-        dead_letters::DeadLetterFilter,
-        page::{PageHead, PageScope, PageWrites, RawWrite},
+        page::{PageHead, PageScope, PageWrites},
     },
 };
 
 use crate::{
-    store_ground::{
-        Given, act, commit, counts, cursor, decide, end, expire, head, held, hold, job_id, lay, lead, long_ago, scope,
-    },
+    store_ground::{Given, act, commit, counts, cursor, decide, end, expire, head, held, hold, lead, long_ago, scope},
     support::databases::TestDatabase,
 };
 
@@ -371,166 +367,4 @@ on_both_engines!(a_page_that_spends_the_error_budget_keeps_the_old_cursor_and_po
     assert_eq!(job, [[Some("{\"updatedAt\":5}".to_owned()), Some("5".to_owned()), Some("\"page 2\"".to_owned())]]);
     assert_eq!(db.store().run_pages(held.run, 9, 9).await.expect("pages")[1].cursor_after, None);
     assert_eq!(db.sql.number("select count(*) from crm_leads").await, 2, "the page itself is written");
-});
-
-on_both_engines!(an_item_has_at_most_one_open_dead_letter_and_a_repeat_raises_its_attempts, |db| {
-    let first = held(db.store()).await;
-    let page = [Given::broken("c", 1), Given::broken("d", 1)];
-    commit(db.store(), &first, head(1, &page), &page).await;
-    let filter = DeadLetterFilter { limit: 10, ..DeadLetterFilter::default() };
-    let before = db.store().dead_letters(&filter).await.expect("dead letters");
-    assert_eq!(before.iter().map(|l| (l.external_id.as_str(), l.attempts)).collect::<Vec<_>>(), [("d", 1), ("c", 1)]);
-    db.store().finish_run(&first.lease, first.run, &end(RunStatus::Partial)).await.expect("the end");
-
-    let second = hold(db.store(), first.lease.job).await;
-    assert_eq!(second.open_dead_letters, 2);
-    let page = [Given::broken("c", 1)];
-    commit(db.store(), &second, head(1, &page), &page).await;
-    let after = db.store().dead_letters(&filter).await.expect("dead letters");
-    assert_eq!(after.len(), 2);
-    let repeated = &after[1];
-    assert_eq!((repeated.id, repeated.attempts, repeated.run_id), (before[1].id, 2, second.run));
-    assert!(repeated.raw_event_id > before[1].raw_event_id, "the newest raw event");
-    assert_eq!(repeated.first_seen_at, before[1].first_seen_at);
-
-    // Two open rows for one item are refused by the database itself; closed ones may be many.
-    let copy = |status: &str| {
-        format!(
-        "insert into integration_sync_errors (run_id, job_id, connection_id, client_id, origin, stage, stream, external_id, fingerprint,
-            error_code, message_internal, message_client_safe, remedy, payload_hash, first_seen_at, last_seen_at, status)
-         select run_id, job_id, connection_id, client_id, origin, stage, stream, external_id, fingerprint,
-            error_code, message_internal, message_client_safe, remedy, payload_hash, first_seen_at, last_seen_at, '{status}'
-         from integration_sync_errors where id = {}", repeated.id
-    )
-    };
-    for status in ["open", "retry_scheduled"] {
-        let refused = db.sql.run(&copy(status)).await.expect_err("a second open row");
-        assert!(refused.as_database_error().is_some_and(|e| e.is_unique_violation()), "{refused}");
-    }
-    for status in ["resolved", "resolved", "discarded", "exhausted"] {
-        db.sql.ok(&copy(status)).await;
-    }
-});
-
-on_both_engines!(a_replay_that_goes_through_closes_its_dead_letter_with_the_record, |db| {
-    let first = held(db.store()).await;
-    let page = [Given::broken("c", 1), Given::broken("d", 1)];
-    commit(db.store(), &first, head(1, &page), &page).await;
-    db.store().finish_run(&first.lease, first.run, &end(RunStatus::Partial)).await.expect("the end");
-
-    let replay = hold(db.store(), first.lease.job).await;
-    let raw = db.store().raw_of_dead_letters(replay.connection_id, "contacts", &[], 0, 10).await.expect("raw events");
-    assert_eq!(raw.iter().map(|(_, event)| event.external_id.as_str()).collect::<Vec<_>>(), ["c", "d"]);
-    let only =
-        db.store().raw_of_dead_letters(replay.connection_id, "contacts", &[raw[1].0], 0, 10).await.expect("raw events");
-    assert_eq!(only, [raw[1].clone()]);
-    assert_eq!(raw[0].1.payload, page[0].payload().to_string());
-
-    let (id, hash, fixed) = (raw[0].1.id, raw[0].1.payload_hash.clone(), Given::new("c", 1));
-    let run = replay.run;
-    let decide = Arc::new(move |known: &_| {
-        let mut writes = decide(vec![fixed.clone()], run)(known);
-        writes.raw = vec![RawWrite::Existing { id, status: RawStatus::Normalized, reason: None }];
-        writes.resolved = vec![("c".to_owned(), hash.clone())];
-        writes
-    });
-    let receipt =
-        db.store().commit_page(Arc::new(scope(&replay)), Arc::new(head(1, &page)), decide).await.expect("a receipt");
-    assert_eq!(receipt.counts, counts(1, 1, 0, 0, 0, 0));
-    let letters = db
-        .store()
-        .dead_letters(&DeadLetterFilter { limit: 10, ..DeadLetterFilter::default() })
-        .await
-        .expect("dead letters");
-    assert_eq!(
-        letters.iter().map(|l| l.status).collect::<Vec<_>>(),
-        [DeadLetterStatus::Open, DeadLetterStatus::Resolved]
-    );
-    assert!(letters[1].resolved_at.is_some() && letters[1].resolved_by == Some(format!("run {run}")));
-    // The record's link points at the raw event that was replayed.
-    assert_eq!(db.sql.number("select raw_event_id from integration_object_links").await, id.0);
-    let status = db.sql.rows(&format!("select status from integration_raw_events where id = {id}")).await;
-    assert_eq!(status, [[Some("normalized".to_owned())]]);
-    let links = db.store().raw_of_links(replay.connection_id, "contacts", 0, 10).await.expect("raw events");
-    assert_eq!(links.iter().map(|(_, event)| event.id).collect::<Vec<RawEventId>>(), [id]);
-});
-
-on_both_engines!(a_newer_payload_supersedes_open_dead_letters_of_its_record, |db| {
-    let first = held(db.store()).await;
-    let page = [Given::broken("c", 1), Given::broken("d", 1)];
-    commit(db.store(), &first, head(1, &page), &page).await;
-    let fixed = [Given::new("c", 2)];
-    commit(db.store(), &first, PageHead { close_superseded: true, ..head(2, &fixed) }, &fixed).await;
-    let filter = DeadLetterFilter { status: Some(DeadLetterStatus::Open), limit: 9, ..DeadLetterFilter::default() };
-    let open = db.store().dead_letters(&filter).await.expect("dead letters");
-    assert_eq!(open.iter().map(|l| l.external_id.clone()).collect::<Vec<_>>(), ["d"]);
-});
-
-on_both_engines!(new_ids_reach_their_own_rows_while_pages_of_many_jobs_are_written_at_once, |db| {
-    let mut declaration = crate::store_ground::two_clients();
-    let streams: Vec<String> = (0..6).map(|n| format!("stream{n}")).collect();
-    for stream in &streams {
-        declaration.jobs.push((crate::store_ground::job_spec("acme-hubspot", stream), Some(long_ago())));
-    }
-    db.store().declare(&declaration).await.expect("the declaration");
-    let mut tasks = tokio::task::JoinSet::new();
-    for stream in &streams {
-        let store = Arc::clone(db.store());
-        let (held, stream) = (hold(&store, job_id(&store, "acme-hubspot", stream).await).await, stream.clone());
-        tasks.spawn(async move {
-            for page_no in 1..=4 {
-                let given: Vec<Given> = (0..333).map(|n| Given::new(format!("{stream}-{page_no}-{n}"), 1)).collect();
-                let scope = PageScope { object_type: stream.clone(), ..scope(&held) };
-                let answer =
-                    store.commit_page(Arc::new(scope), Arc::new(head(page_no, &given)), decide(given, held.run)).await;
-                assert_eq!(answer.expect("a receipt").counts.created, 333);
-            }
-        });
-    }
-    while let Some(done) = tasks.join_next().await {
-        done.expect("a writer");
-    }
-    let total = 6 * 4 * 333;
-    assert_eq!(db.sql.number("select count(*) from integration_object_links").await, total);
-    let right = "select count(*) from integration_object_links l
-        join crm_leads c on c.id = l.internal_id and c.external_id = l.external_id and c.object_type = l.object_type
-        join integration_raw_events r on r.id = l.raw_event_id and r.external_id = l.external_id";
-    assert_eq!(db.sql.number(right).await, total);
-});
-
-on_both_engines!(a_payload_larger_than_a_statement_goes_through_alone, |db| {
-    let held = held(db.store()).await;
-    let events: Vec<RawWrite> = (0..5)
-        .map(|n| RawWrite::New {
-            external_id: n.to_string(),
-            payload: "x".repeat(3 << 20),
-            payload_hash: format!("{n:064}"),
-            status: RawStatus::Ignored,
-            reason: Some("too large to map".to_owned()),
-        })
-        .collect();
-    let decide = Arc::new(move |_: &_| PageWrites {
-        counts: Counts { seen: 5, ignored: 5, ..Counts::default() },
-        raw: events.clone(),
-        ..PageWrites::default()
-    });
-    db.store().commit_page(Arc::new(scope(&held)), Arc::new(head(1, &[])), decide).await.expect("a receipt");
-    assert_eq!(db.sql.number("select sum(length(payload)) from integration_raw_events").await, 5 * (3 << 20));
-});
-
-on_both_engines!(a_caller_who_stops_waiting_does_not_cut_a_page_in_half, |db| {
-    lay(db.store()).await;
-    let held = hold(db.store(), job_id(db.store(), "acme-hubspot", "contacts").await).await;
-    let page: Vec<Given> = (0..400).map(|n| Given::new(n, 1)).collect();
-    let writing =
-        db.store().commit_page(Arc::new(scope(&held)), Arc::new(head(1, &page)), decide(page.clone(), held.run));
-    // Polled once: the transaction is on its way. Then the caller is gone.
-    let mut writing = writing;
-    assert!(futures_util::poll!(&mut writing).is_pending());
-    drop(writing);
-    // Closing waits for it.
-    db.store().close().await;
-    assert_eq!(db.sql.number("select count(*) from crm_leads").await, 400);
-    assert_eq!(db.sql.number("select count(*) from integration_object_links").await, 400);
-    assert_eq!(db.sql.number("select records_created from integration_sync_runs").await, 400);
 });

@@ -11,6 +11,7 @@ use sqlx::{
 
 use super::{
     Connection,
+    bulk::{Insert, repeat},
     fault::{Class, Fault},
 };
 use crate::{
@@ -80,10 +81,27 @@ pub(super) fn first_id(result: &MySqlQueryResult, _rows: usize) -> i64 {
     i64::try_from(result.last_insert_id()).unwrap_or(i64::MAX)
 }
 
-/// The end of an INSERT that updates `columns` of the row that is there already.
-pub(super) fn on_conflict(_key: &[&str], columns: &[&str]) -> String {
-    let sets: Vec<String> = columns.iter().map(|c| format!("{c} = values({c})")).collect();
-    format!(" on duplicate key update {}", sets.join(", "))
+/// Each row binds the shared values again: `insert ... values` of rows is the only form whose new ids follow each other.
+pub(super) const SHARED_ONCE: bool = false;
+
+/// `insert into t (shared, own, stamped) values (...), (...) on duplicate key update ...`
+pub(super) fn insert_text(insert: &Insert<'_>, rows: usize) -> String {
+    let bound = insert.shared.len() + insert.own.len();
+    let mut row = String::from("(");
+    repeat(&mut row, "?", bound);
+    for _ in insert.stamped {
+        row.push_str(concat!(", ", now!()));
+    }
+    row.push(')');
+    let columns = [insert.shared, insert.own, insert.stamped].concat().join(", ");
+    let mut text = String::with_capacity(rows * (row.len() + 2) + 1000);
+    text.push_str(&format!("insert into {} ({columns}) values ", insert.table));
+    repeat(&mut text, &row, rows);
+    if let Some((_, rewritten, more)) = insert.rewrite {
+        let sets: Vec<String> = rewritten.iter().map(|column| format!("{column} = values({column})")).collect();
+        text.push_str(&format!(" on duplicate key update {}{more}", sets.join(", ")));
+    }
+    text
 }
 
 /// Seconds that a process waits for another one that migrates.

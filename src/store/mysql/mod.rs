@@ -2,8 +2,6 @@
 //!
 //! Each session is put into one known state: UTC, strict, READ COMMITTED, short lock waits.
 
-mod dialect;
-
 type Db = sqlx::MySql;
 type Connection = sqlx::MySqlConnection;
 type Row = sqlx::mysql::MySqlRow;
@@ -45,6 +43,8 @@ macro_rules! version {
     };
 }
 
+mod dialect;
+
 #[path = "../sql/bulk.rs"]
 mod bulk;
 #[path = "../sql/catalogue.rs"]
@@ -63,6 +63,10 @@ mod finish;
 mod lease;
 #[path = "../sql/page.rs"]
 mod page;
+#[path = "../sql/page_letters.rs"]
+mod page_letters;
+#[path = "../sql/page_records.rs"]
+mod page_records;
 #[path = "../sql/page_rows.rs"]
 mod page_rows;
 #[path = "../sql/raw.rs"]

@@ -1,14 +1,11 @@
 //! Statements of many rows, and IN lists: the only SQL that is put together while running.
 //!
-//! Takes names from our own constants and from [`BusinessTable`]s, never a value: those are bound. The numbers of rows are
+//! Takes names that are constants of ours (a business table's among them), never a value: those are bound. The numbers of rows are
 //! few and fixed, so that each text is prepared once and found again.
-
-use std::fmt::Write as _;
 
 use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 
-use super::dialect;
-use crate::domain::business::BusinessTable;
+use super::{dialect, store::Statement};
 
 /// Rows of the largest statement.
 pub(super) const MOST_ROWS: usize = 250;
@@ -35,14 +32,47 @@ pub(super) fn rows_at_once_by_size(sizes: impl Iterator<Item = usize>, left: usi
     rows_at_once(fit.clamp(1, left))
 }
 
-/// `head row, row, row tail`.
-pub(super) fn insert(head: &'static str, row: &'static str, rows: usize, tail: &str) -> SqlStr {
-    repeat(head, row, rows, tail)
+/// An INSERT of many rows: columns whose value all rows share, and columns of which each row has its own.
+pub(super) struct Insert<'a> {
+    pub table: &'static str,
+    pub shared: &'a [&'static str],
+    pub own: &'a [&'static str],
+    /// Columns that are stamped with the database's clock.
+    pub stamped: &'a [&'static str],
+    /// For rows that are there already: the unique key, what to rewrite, and more to set as it stands.
+    pub rewrite: Option<(&'a [&'static str], &'a [&'static str], &'static str)>,
+}
+
+impl Insert<'_> {
+    /// The text for so many rows. Values are bound by [`bind_rows`].
+    pub fn text(&self, rows: usize) -> SqlStr {
+        AssertSqlSafe(dialect::insert_text(self, rows)).into_sql_str()
+    }
+}
+
+/// Binds rows in the order that the dialect's text wants: the shared values once, or with each row.
+pub(super) fn bind_rows<'q, R, E>(
+    mut query: Statement<'q>,
+    rows: impl Iterator<Item = R>,
+    shared: impl Fn(Statement<'q>) -> Statement<'q>,
+    mut own: impl FnMut(Statement<'q>, R) -> Result<Statement<'q>, E>,
+) -> Result<Statement<'q>, E> {
+    for row in rows {
+        if !dialect::SHARED_ONCE {
+            query = shared(query);
+        }
+        query = own(query, row)?;
+    }
+    Ok(if dialect::SHARED_ONCE { shared(query) } else { query })
 }
 
 /// `head ?, ?, ? tail` with one of few numbers of slots.
 pub(super) fn in_list(head: &'static str, slots: usize, tail: &'static str) -> SqlStr {
-    repeat(head, "?", slots, tail)
+    let mut text = String::with_capacity(head.len() + slots * 3 + tail.len());
+    text.push_str(head);
+    repeat(&mut text, "?", slots);
+    text.push_str(tail);
+    AssertSqlSafe(text).into_sql_str()
 }
 
 /// The slots of an IN list for the next of `left` values.
@@ -50,50 +80,19 @@ pub(super) fn slots_for(left: usize) -> usize {
     IN_SIZES.into_iter().find(|size| *size >= left).unwrap_or(IN_SIZES[IN_SIZES.len() - 1])
 }
 
-/// The columns of a business table that the pipeline fills, in the order in which they are bound; the table's own follow.
-const OWNED: [&str; 10] = [
-    "client_id",
-    "connection_id",
-    "provider_key",
-    "source_label",
-    "object_type",
-    "external_id",
-    "first_run_id",
-    "last_run_id",
-    "source_updated_at",
-    "is_test",
-];
-/// Those of them that an update rewrites.
-const REWRITTEN: [&str; 5] = ["source_label", "last_run_id", "source_updated_at", "is_test", "voided_at"];
-
-/// New rows of a business table.
-pub(super) fn insert_records(table: &BusinessTable, rows: usize) -> SqlStr {
-    records(table, "", rows, "")
+/// The values of an IN list, the last one repeated until all slots are filled.
+pub(super) fn padded<T>(values: &[T], slots: usize) -> impl Iterator<Item = &T> {
+    values.iter().chain(values.last().into_iter().cycle()).take(slots)
 }
 
-/// Rows of a business table that exist, by `id`, which is bound first. What a run took back is good again once written anew.
-pub(super) fn update_records(table: &BusinessTable, rows: usize) -> SqlStr {
-    let columns: Vec<&str> = REWRITTEN.into_iter().chain(table.columns.iter().map(|c| c.name)).collect();
-    records(table, "id, voided_at, ", rows, &dialect::on_conflict(&["id"], &columns))
-}
-
-fn records(table: &BusinessTable, first: &'static str, rows: usize, tail: &str) -> SqlStr {
-    let own: String = table.columns.iter().fold(String::new(), |list, column| list + ", " + column.name);
-    let head = format!("insert into {} ({first}{}{own}) values ", table.name, OWNED.join(", "));
-    let bound = OWNED.len() + table.columns.len();
-    let row = format!("({}?{})", if first.is_empty() { "" } else { "?, null, " }, ", ?".repeat(bound - 1));
-    repeat(&head, &row, rows, tail)
-}
-
-fn repeat(head: &str, piece: &str, times: usize, tail: &str) -> SqlStr {
-    let mut text = String::with_capacity(head.len() + times * (piece.len() + 2) + tail.len());
-    text.push_str(head);
+/// `piece, piece, piece`
+pub(super) fn repeat(text: &mut String, piece: &str, times: usize) {
     for index in 0..times {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{}{piece}", if index == 0 { "" } else { ", " });
+        if index > 0 {
+            text.push_str(", ");
+        }
+        text.push_str(piece);
     }
-    text.push_str(tail);
-    AssertSqlSafe(text).into_sql_str()
 }
 
 #[cfg(test)]

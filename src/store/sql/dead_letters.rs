@@ -105,8 +105,8 @@ impl DeadLetterStore for Store {
                 for now in ids.chunks(bulk::MOST_ROWS) {
                     let slots = bulk::slots_for(now.len());
                     let mut query = sqlx::query::<Db>(bulk::in_list(DISCARD, slots, ")")).bind(by);
-                    for id in padded(now, slots) {
-                        query = query.bind(id);
+                    for id in bulk::padded(now, slots) {
+                        query = query.bind(id.0);
                     }
                     discarded += query.execute(&mut *session).await?.rows_affected();
                 }
@@ -148,19 +148,13 @@ impl Store {
             .bind(status)
             .bind(&filter.fingerprint)
             .bind(&filter.fingerprint);
-        if !ids.is_empty() {
-            for id in padded(ids, bulk::slots_for(ids.len())) {
-                query = query.bind(id);
-            }
+        // No ids, no list.
+        let slots = if ids.is_empty() { 0 } else { bulk::slots_for(ids.len()) };
+        for id in bulk::padded(ids, slots) {
+            query = query.bind(id.0);
         }
         self.inner.rows(query.bind(i64::from(filter.limit))).await
     }
-}
-
-/// The ids, the last one repeated until all slots are filled.
-fn padded(ids: &[DeadLetterId], slots: usize) -> impl Iterator<Item = i64> {
-    let last = ids.last().map_or(0, |id| id.0);
-    ids.iter().map(|id| id.0).chain(std::iter::repeat(last)).take(slots)
 }
 
 fn letter(cells: &Cells<'_>) -> Result<DeadLetter, Fault> {

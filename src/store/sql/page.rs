@@ -1,6 +1,7 @@
 //! The one transaction that a page is (P1).
 //!
-//! Order: the lease with the cursor (a stale holder stops here), what is known, the decision, rows (`page_rows`), the ledger,
+//! Order: the lease with the cursor (a stale holder stops here), what is known, the decision, rows (`page_rows`, `page_records`, `page_letters`), the
+//! ledger,
 //! the run's counts. An unchanged page is two UPDATEs, one SELECT and one INSERT.
 
 use std::sync::{
@@ -15,7 +16,7 @@ use super::{
     cells::{Cells, json_text, micros},
     dialect::At,
     fault::Fault,
-    page_rows, raw,
+    page_letters, page_records, page_rows, raw,
     store::{Attempt, Lent, Outcome, Patience, Store},
 };
 use crate::{
@@ -173,11 +174,11 @@ impl Page {
         let PageWrites { raw, records, dead_letters, resolved, .. } = writes;
         let raw_ids = page_rows::raw(session, scope, raw).await?;
         if self.head.close_superseded {
-            page_rows::supersede(session, scope, &records).await?;
+            page_letters::supersede(session, scope, &records).await?;
         }
-        page_rows::resolve(session, scope, &resolved).await?;
-        page_rows::records(session, scope, &raw_ids, records).await?;
-        page_rows::dead_letters(session, scope, &raw_ids, dead_letters).await?;
+        page_letters::resolve(session, scope, &resolved).await?;
+        page_records::records(session, scope, &raw_ids, records).await?;
+        page_letters::dead_letters(session, scope, &raw_ids, dead_letters).await?;
 
         let cursor = if kept { None } else { self.head.cursor.as_ref() };
         if let Err(error) = self.enter(session, &counts, cursor).await {

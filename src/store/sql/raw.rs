@@ -64,7 +64,7 @@ pub(super) async fn of_dead_letters(
         let slots = bulk::slots_for(now.len());
         let text = bulk::in_list(OF_THESE_DEAD_LETTERS, slots, ") order by e.id limit ?");
         let mut query = sqlx::query::<Db>(text).bind(connection.0).bind(stream).bind(after);
-        for id in now.iter().chain(std::iter::repeat_n(&now[now.len() - 1], slots - now.len())) {
+        for id in bulk::padded(now, slots) {
             query = query.bind(*id);
         }
         let rows = inner.rows(query.bind(i64::from(limit))).await?;

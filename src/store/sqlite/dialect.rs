@@ -10,6 +10,7 @@ use sqlx::{
 
 use super::{
     Connection,
+    bulk::{Insert, repeat},
     fault::{Class, Fault},
 };
 use crate::{
@@ -75,10 +76,31 @@ pub(super) fn first_id(result: &SqliteQueryResult, rows: usize) -> i64 {
     result.last_insert_rowid() + 1 - i64::try_from(rows).unwrap_or(i64::MAX)
 }
 
-/// The end of an INSERT that updates `columns` of the row that is there already.
-pub(super) fn on_conflict(key: &[&str], columns: &[&str]) -> String {
-    let sets: Vec<String> = columns.iter().map(|c| format!("{c} = excluded.{c}")).collect();
-    format!(" on conflict ({}) do update set {}", key.join(", "), sets.join(", "))
+/// Binding costs as much as inserting here, so shared values are bound once and joined to each row.
+pub(super) const SHARED_ONCE: bool = true;
+
+/// `insert into t (own, shared, stamped) select * from (values (...), (...)) cross join (select shared, stamped) on conflict ...`
+///
+/// A cross join is run in the order in which it is written, so the rows keep theirs.
+pub(super) fn insert_text(insert: &Insert<'_>, rows: usize) -> String {
+    let mut row = String::from("(");
+    repeat(&mut row, "?", insert.own.len());
+    row.push(')');
+    let columns = [insert.own, insert.shared, insert.stamped].concat().join(", ");
+    let mut text = String::with_capacity(rows * (row.len() + 2) + 1000);
+    text.push_str(&format!("insert into {} ({columns}) select * from (values ", insert.table));
+    repeat(&mut text, &row, rows);
+    text.push_str(") cross join (select ");
+    let names = insert.shared.iter().map(|name| format!("? as {name}"));
+    let stamps = insert.stamped.iter().map(|name| [now!(), " as ", name].concat());
+    text.push_str(&names.chain(stamps).collect::<Vec<_>>().join(", "));
+    text.push(')');
+    if let Some((key, rewritten, more)) = insert.rewrite {
+        let sets: Vec<String> = rewritten.iter().map(|column| format!("{column} = excluded.{column}")).collect();
+        // Without a WHERE the parser takes `on` for that of a join.
+        text.push_str(&format!(" where true on conflict ({}) do update set {}{more}", key.join(", "), sets.join(", ")));
+    }
+    text
 }
 
 /// Nothing: the transaction of [`BEGIN_MIGRATION`] is the lock.
@@ -141,7 +163,7 @@ mod tests {
     fn amounts_have_four_digits_after_the_point() {
         for (amount, text) in [("123.4", "123.4000"), ("-0.00005", "-0.0001"), ("7", "7.0000")] {
             let mut buffer = SqliteArgumentsBuffer::default();
-            Money(amount.parse().expect("a number")).encode_by_ref(&mut buffer).expect("text always fits");
+            let _ = Money(amount.parse().expect("a number")).encode_by_ref(&mut buffer).expect("text always fits");
             assert!(format!("{buffer:?}").contains(text), "{buffer:?}");
         }
     }

@@ -2,8 +2,6 @@
 //!
 //! One connection writes and a few read (WAL), so a report never waits for a page and a page never for a report.
 
-mod dialect;
-
 type Db = sqlx::Sqlite;
 type Connection = sqlx::SqliteConnection;
 type Row = sqlx::sqlite::SqliteRow;
@@ -45,6 +43,8 @@ macro_rules! version {
     };
 }
 
+mod dialect;
+
 #[path = "../sql/bulk.rs"]
 mod bulk;
 #[path = "../sql/catalogue.rs"]
@@ -63,6 +63,10 @@ mod finish;
 mod lease;
 #[path = "../sql/page.rs"]
 mod page;
+#[path = "../sql/page_letters.rs"]
+mod page_letters;
+#[path = "../sql/page_records.rs"]
+mod page_records;
 #[path = "../sql/page_rows.rs"]
 mod page_rows;
 #[path = "../sql/raw.rs"]

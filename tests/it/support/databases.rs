@@ -214,6 +214,7 @@ pub async fn open_url(url: &str) -> SharedStore {
 macro_rules! on_both_engines {
     ($name:ident, |$db:ident| $body:expr) => {
         mod $name {
+            #[allow(unused_imports, reason = "a test may need nothing of its file")]
             use super::*;
 
             async fn test($db: &$crate::support::databases::TestDatabase) {
