@@ -3,11 +3,19 @@
 use std::sync::Arc;
 
 use tidegate::{
-    domain::{counts::Counts, status::RawStatus},
-    store::page::{PageScope, PageWrites, RawWrite},
+    domain::{
+        counts::Counts,
+        status::{ConnectionStatus, RawStatus, RunStatus},
+    },
+    store::{
+        lease::RunEnd,
+        page::{PageScope, PageWrites, RawWrite},
+    },
 };
 
-use crate::store_ground::{Given, decide, head, held, hold, job_id, job_spec, lay, long_ago, scope, two_clients};
+use crate::store_ground::{
+    Given, commit, decide, end, head, held, hold, job_id, job_spec, lay, long_ago, scope, two_clients,
+};
 
 on_both_engines!(new_ids_reach_their_own_rows_while_pages_of_many_jobs_are_written_at_once, |db| {
     let mut declaration = two_clients();
@@ -76,4 +84,33 @@ on_both_engines!(a_caller_who_stops_waiting_does_not_cut_a_page_in_half, |db| {
     assert_eq!(db.sql.number("select count(*) from crm_leads").await, 400);
     assert_eq!(db.sql.number("select count(*) from integration_object_links").await, 400);
     assert_eq!(db.sql.number("select records_created from integration_sync_runs").await, 400);
+});
+
+on_both_engines!(jobs_of_one_connection_that_begin_write_and_end_at_once_all_get_through, |db| {
+    let mut declaration = two_clients();
+    let streams: Vec<String> = (0..6).map(|n| format!("stream{n}")).collect();
+    for stream in &streams {
+        declaration.jobs.push((job_spec("acme-hubspot", stream), Some(long_ago())));
+    }
+    db.store().declare(&declaration).await.expect("the declaration");
+    let mut tasks = tokio::task::JoinSet::new();
+    for stream in &streams {
+        let (store, job) = (Arc::clone(db.store()), job_id(db.store(), "acme-hubspot", stream).await);
+        tasks.spawn(async move {
+            for round in 0..5 {
+                let held = hold(&store, job).await;
+                let given: Vec<Given> = (0..20).map(|n| Given::new(format!("{job}-{round}-{n}"), 1)).collect();
+                commit(&store, &held, head(1, &given), &given).await;
+                // Each end writes the one connection's row, which every page of the others refers to.
+                let said = Some((ConnectionStatus::Connected, "it works".to_owned()));
+                let end = RunEnd { connection: said, tested: true, ..end(RunStatus::Succeeded) };
+                store.finish_run(&held.lease, held.run, &end).await.expect("the end").expect("ours");
+            }
+        });
+    }
+    while let Some(done) = tasks.join_next().await {
+        done.expect("a worker");
+    }
+    assert_eq!(db.sql.number("select count(*) from integration_sync_runs where status = 'succeeded'").await, 30);
+    assert_eq!(db.sql.number("select count(*) from crm_leads").await, 600);
 });

@@ -104,9 +104,9 @@ pub(super) fn insert_text(insert: &Insert<'_>, rows: usize) -> String {
     text
 }
 
-/// Seconds that a process waits for another one that migrates.
-const LOCK: &str = "select coalesce(get_lock(concat('tidegate.migrate.', md5(database())), 600), 0)";
-const UNLOCK: &str = "select coalesce(release_lock(concat('tidegate.migrate.', md5(database()))), 0)";
+/// Waits ten minutes for another process that migrates. A lock's name has at most 64 characters.
+const LOCK: &str = "select coalesce(get_lock(left(concat('tidegate.', database()), 64), 600), 0)";
+const UNLOCK: &str = "select coalesce(release_lock(left(concat('tidegate.', database()), 64)), 0)";
 
 /// Lets one process migrate at a time. Not sqlx's lock: it waits -1 seconds, which MariaDB answers with NULL at once, and does
 /// not look at the answer. The lock ends with the connection.

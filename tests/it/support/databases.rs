@@ -149,10 +149,13 @@ impl TestDatabase {
         Self { url, store: None, sql: Sql::MySql(pool), schema: Some(schema), _folder: None }
     }
 
-    /// Opens the test's own store and migrates it.
+    /// Opens the test's own store and migrates it; leaves nothing behind when that fails.
     async fn migrated(mut self) -> Self {
         let store = self.open().await;
-        store.migrate().await.expect("the migrations");
+        if let Err(error) = store.migrate().await {
+            self.remove().await;
+            panic!("the migrations failed: {error:?}");
+        }
         self.store = Some(store);
         self
     }
