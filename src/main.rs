@@ -15,7 +15,9 @@ fn main() -> ExitCode {
     let arguments = Cli::parse();
     let settings = match cli::settings(arguments.config.as_deref()) {
         Ok(settings) => settings,
-        Err(failure) => return cli::refuse(&failure).into(),
+        Err(errors) => {
+            return cli::without_settings(&arguments, &errors).unwrap_or_else(|failure| cli::refuse(&failure)).into();
+        }
     };
     // The demo tells its own story; its runs' log lines would only talk into it.
     let level = if matches!(arguments.command, Command::Demo(_)) { "off" } else { &settings.log.level };

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     connector::registry::Catalogue,
-    declaration::{self, CurrentState, DeclarationProblem, Known, KnownProvider, KnownStream, Plan, Verdict},
+    declaration::{self, CurrentState, DeclarationFile, Known, KnownProvider, KnownStream, Plan, Verdict},
     store::{SharedStore, catalogue::JobFilter},
 };
 
@@ -61,22 +61,30 @@ pub async fn plan_files(app: &App, store: &SharedStore, files: &[PathBuf]) -> Re
     }
     let current = current(store).await?;
     let known = known(&catalogue, &current);
-    let wanted = declaration::parse(&read(files)?, &known).map_err(|problems| refusal(&problems))?;
-    let plan = declaration::plan(&current, &wanted, app.now()).map_err(|problems| refusal(&problems))?;
+    let (texts, mut wrong) = read(files);
+    let wanted = declaration::parse(&texts, &known).unwrap_or_else(|problems| {
+        wrong.extend(problems.iter().map(ToString::to_string));
+        DeclarationFile::default()
+    });
+    if !wrong.is_empty() {
+        return Err(refusal(&wrong));
+    }
+    let plan = declaration::plan(&current, &wanted, app.now())
+        .map_err(|problems| refusal(&problems.iter().map(ToString::to_string).collect::<Vec<_>>()))?;
     Ok(plan.by(&app.actor()))
 }
 
-/// The texts of files, by name.
-pub fn read(files: &[PathBuf]) -> Result<Vec<(String, String)>, Failure> {
+/// The texts of files, by name; and a line for each that cannot be read.
+pub fn read(files: &[PathBuf]) -> (Vec<(String, String)>, Vec<String>) {
     let mut texts = Vec::new();
     let mut wrong = Vec::new();
     for file in files {
         match std::fs::read_to_string(file) {
             Ok(text) => texts.push((file.display().to_string(), text)),
-            Err(error) => wrong.push(format!("{}: cannot be read: {error}", file.display())),
+            Err(error) => wrong.push(format!("{}: cannot be read: {error}; correct the path", file.display())),
         }
     }
-    if wrong.is_empty() { Ok(texts) } else { Err(Failure::usage(wrong.join("\n")).remedy("check the path after -f")) }
+    (texts, wrong)
 }
 
 /// What declarations are held against: the connector folders, and the clients that stand.
@@ -99,12 +107,14 @@ pub fn known(catalogue: &Catalogue, current: &CurrentState) -> Known {
 }
 
 /// All problems as one refusal.
-pub fn refusal(problems: &[DeclarationProblem]) -> Failure {
-    let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
-    Failure::usage(format!("{} in the declaration; nothing was changed\n{}", count(lines.len()), lines.join("\n")))
+fn refusal(problems: &[String]) -> Failure {
+    let count = count(problems.len());
+    Failure::usage(format!("{count} in the declaration; nothing was changed\n{}", problems.join("\n")))
+        .remedy("correct them and apply again; tidegate validate FILE checks without a database")
 }
 
-fn count(problems: usize) -> String {
+/// `1 problem`, `2 problems`
+pub fn count(problems: usize) -> String {
     if problems == 1 { "1 problem".to_owned() } else { format!("{problems} problems") }
 }
 

@@ -11,14 +11,17 @@ use clap::{Args, Parser, Subcommand};
 #[command(name = "tidegate", version, propagate_version = true, max_term_width = 110, after_help = EXIT_CODES)]
 pub struct Cli {
     /// Settings file, read after config/tidegate.toml and config/tidegate.<environment>.toml.
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", help_heading = EVERYWHERE)]
     pub config: Option<PathBuf>,
     /// One JSON document on standard output, nothing else there.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     pub json: bool,
     #[command(subcommand)]
     pub command: Command,
 }
+
+/// Heading of the options that every command has.
+const EVERYWHERE: &str = "Options of every command";
 
 const EXIT_CODES: &str = "Exit codes: 0 all done, 1 internal error, 2 usage or settings, 3 a run ended partial or has dead letters, \
 4 a run failed, 5 refused by a gate, 6 refused for safety, 75 try again later.";
@@ -57,7 +60,10 @@ pub enum Command {
     /// Check settings, connector folders, field maps and declarations: all errors at once.
     Validate(ValidateArgs),
     /// Print shell completions.
-    Completions { shell: clap_complete::Shell },
+    Completions {
+        /// For which shell.
+        shell: clap_complete::Shell,
+    },
     /// A provider simulator over HTTP, for trying and for benchmarks.
     #[command(hide = true)]
     Simulator(SimulatorArgs),
@@ -65,7 +71,7 @@ pub enum Command {
 
 #[derive(Debug, Args)]
 pub struct DemoArgs {
-    /// Where the demo keeps its database; a fresh temporary folder when not given.
+    /// Where the demo keeps its files; var/demo when not given. What an earlier demo left there is made anew.
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
 }
@@ -130,60 +136,69 @@ pub enum ProviderCommand {
     /// Each provider with its streams.
     List,
     /// One provider: streams, auth, limits, field maps.
-    Show { key: String },
+    Show {
+        /// The provider's key.
+        key: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]
 pub enum ConnectionCommand {
+    /// Each connection with its state.
     List,
     /// What is declared, its state, its jobs, and the payload fields that no map uses.
     Show {
+        /// The provider's key.
         key: String,
     },
     /// Ask the provider who we are.
-    Check {
-        key: String,
-    },
+    Check { key: String },
     /// Show mapped records; write nothing.
     Preview {
+        /// The connection's key.
         key: String,
         /// Only this stream; else each declared one.
         #[arg(long)]
         stream: Option<String>,
-        /// How many records of each stream.
-        #[arg(long, default_value_t = 5)]
+        /// How many records of each stream; at most 100.
+        #[arg(long, default_value_t = 5, value_parser = at_least_one())]
         count: usize,
     },
     /// Run a few records of each stream, marked as a test; no cursor moves.
     TestBatch {
+        /// The connection's key.
         key: String,
         /// Only this stream; else each declared one.
         #[arg(long)]
         stream: Option<String>,
         /// How many records of each stream; the default is pipeline.test_batch_records.
-        #[arg(long)]
+        #[arg(long, value_parser = at_least_one())]
         count: Option<usize>,
     },
     /// Run nothing of this connection until it is resumed.
     Pause {
+        /// The connection's key.
         key: String,
-        #[arg(long)]
+        /// Why; kept in event_admin_actions.
+        #[arg(long, value_parser = reason)]
         reason: String,
     },
     /// End a pause, or a wait for a new credential.
     Resume {
+        /// The connection's key.
         key: String,
-        #[arg(long)]
+        /// Why; kept in event_admin_actions.
+        #[arg(long, value_parser = reason)]
         reason: Option<String>,
     },
     /// Let a production connection go live, or say what is missing.
-    Activate {
-        key: String,
-    },
+    Activate { key: String },
     /// End a connection for good.
     Revoke {
+        /// The connection's key.
         key: String,
-        #[arg(long)]
+        /// Why; kept in event_admin_actions.
+        #[arg(long, value_parser = reason)]
         reason: String,
     },
 }
@@ -191,23 +206,28 @@ pub enum ConnectionCommand {
 /// Which job is meant.
 #[derive(Debug, Args)]
 pub struct JobArgs {
+    /// The job's connection.
     #[arg(long, value_name = "KEY")]
     pub connection: String,
+    /// The job's stream.
     #[arg(long, value_name = "STREAM")]
     pub stream: String,
     /// Why; kept in event_admin_actions.
-    #[arg(long)]
+    #[arg(long, value_parser = reason)]
     pub reason: String,
 }
 
 #[derive(Debug, Subcommand)]
 pub enum JobsCommand {
+    /// Each job: when it runs next, how far it has got, what is wrong with it.
     List {
+        /// Only this connection's.
         #[arg(long, value_name = "KEY")]
         connection: Option<String>,
     },
+    /// Run this job no more until it is resumed; others of the connection go on.
     Pause(JobArgs),
-    /// Also ends a quarantine.
+    /// End a pause; also ends a quarantine.
     Resume(JobArgs),
     /// Forget the cursor: the next run reads everything. Writes an audit row.
     ResetCursor(JobArgs),
@@ -217,24 +237,32 @@ pub enum JobsCommand {
 pub enum RunsCommand {
     /// Newest first.
     List {
+        /// Only this connection's.
         #[arg(long, value_name = "KEY")]
         connection: Option<String>,
+        /// Only this stream's.
         #[arg(long, value_name = "STREAM")]
         stream: Option<String>,
         /// running, succeeded, partial, failed, cancelled, abandoned
-        #[arg(long)]
+        #[arg(long, value_name = "STATUS")]
         status: Option<String>,
+        /// Most runs that are shown.
         #[arg(long, default_value_t = 20)]
         limit: u32,
     },
     /// A run's story: pages, waits, retries, commits; and its counts, counted again from rows.
-    Show { id: i64 },
+    Show {
+        /// The run's number.
+        id: i64,
+    },
 }
 
 #[derive(Debug, Args)]
 pub struct ErrorFilterArgs {
+    /// Only this connection's.
     #[arg(long, value_name = "KEY")]
     pub connection: Option<String>,
+    /// Only this stream's.
     #[arg(long, value_name = "STREAM")]
     pub stream: Option<String>,
     /// Alike failures share a fingerprint; see --group.
@@ -249,17 +277,21 @@ pub enum ErrorsCommand {
         #[command(flatten)]
         filter: ErrorFilterArgs,
         /// open, retry_scheduled, resolved, discarded, exhausted
-        #[arg(long, conflicts_with = "all")]
+        #[arg(long, conflicts_with = "all", value_name = "STATUS")]
         status: Option<String>,
+        /// Closed ones too.
         #[arg(long)]
         all: bool,
         /// Alike failures together, largest group first.
         #[arg(long)]
         group: bool,
+        /// Most that are shown.
         #[arg(long, default_value_t = 50)]
         limit: u32,
     },
+    /// One dead letter: what failed, where, and what to do. The payload is not shown.
     Show {
+        /// The run's number.
         id: i64,
     },
     /// Map again from the raw event, through the current field map.
@@ -268,15 +300,18 @@ pub enum ErrorsCommand {
         ids: Vec<i64>,
         #[command(flatten)]
         filter: ErrorFilterArgs,
+        /// All open ones.
         #[arg(long)]
         all: bool,
     },
     /// Close without a record, with a reason that is kept.
     Discard {
+        /// Ids; or a filter.
         ids: Vec<i64>,
         #[command(flatten)]
         filter: ErrorFilterArgs,
-        #[arg(long)]
+        /// Why; kept in event_admin_actions.
+        #[arg(long, value_parser = reason)]
         reason: String,
     },
 }
@@ -296,7 +331,8 @@ pub struct NormalizeArgs {
 
 #[derive(Debug, Args)]
 pub struct ValidateArgs {
-    /// Connector folders or declaration files; without any: the settings and all connector folders.
+    /// Connector folders, manifests, field maps, settings files (.toml) or declarations; without any: the settings and all
+    /// connector folders.
     pub paths: Vec<PathBuf>,
 }
 
@@ -307,4 +343,14 @@ pub struct SimulatorArgs {
     pub bulk: bool,
     #[arg(long, default_value = "127.0.0.1:0")]
     pub listen: std::net::SocketAddr,
+}
+
+/// A reason is kept for whoever asks later: a blank one is none.
+fn reason(text: &str) -> Result<String, &'static str> {
+    let text = text.trim();
+    if text.is_empty() { Err("a reason is expected; it is kept for whoever asks later") } else { Ok(text.to_owned()) }
+}
+
+fn at_least_one() -> clap::builder::RangedU64ValueParser<usize> {
+    clap::builder::RangedU64ValueParser::new().range(1..)
 }

@@ -9,6 +9,7 @@ use super::{
     args::ConnectionCommand,
     exit::Exit,
     failure::Failure,
+    names,
     print::{self, Output, notices},
     run_once,
 };
@@ -72,10 +73,10 @@ pub async fn find(store: &SharedStore, key: &str) -> Result<Connection, Failure>
 async fn jobs_of(store: &SharedStore, key: &str, stream: Option<&str>) -> Result<Vec<Job>, Failure> {
     let filter =
         JobFilter { connection_keys: vec![key.to_owned()], streams: stream.map(str::to_owned).into_iter().collect() };
+    names::known(store, &filter.connection_keys, &filter.streams).await?;
     let jobs = store.jobs(&filter).await?;
     if jobs.is_empty() {
-        let what = stream.map_or_else(String::new, |s| format!(" for stream '{s}'"));
-        return Err(Failure::usage(format!("connection '{key}' has no job{what}"))
+        return Err(Failure::usage(format!("connection '{key}' has no job"))
             .remedy("declare it under `jobs:` and run tidegate apply -f FILE"));
     }
     Ok(jobs)
@@ -166,7 +167,8 @@ async fn show_preview(
     let mut document = serde_json::Map::new();
     for job in &jobs {
         let name = &job.spec.stream;
-        let map = worker.catalogue.folder(&job.provider_key).and_then(|f| f.map(name));
+        let folder = worker.catalogue.folder(&job.provider_key);
+        let map = folder.map(|f| f.usable_map(name)).transpose().map_err(|e| connector_failure(&e))?.flatten();
         let shown = preview(
             connector.as_ref(),
             map.map(std::convert::AsRef::as_ref),

@@ -30,6 +30,8 @@ use crate::{
 };
 
 const DEFAULT_DIR: &str = "var/demo";
+/// The first line of the demo's settings: what tells its folder from others.
+const MADE_BY: &str = "# Made by tidegate demo.";
 /// The connector that the demo uses, so that it works from any folder.
 const HUBSPOT: &[(&str, &str)] = &[
     ("manifest.yaml", include_str!("../../connectors/hubspot/manifest.yaml")),
@@ -50,6 +52,7 @@ const DEALS: u64 = 80;
 /// The folder cannot be written, or the simulator cannot listen on loopback.
 pub async fn run(args: &DemoArgs, out: Output) -> Done {
     let dir = args.dir.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_DIR));
+    refuse_foreign(&dir)?;
     let simulator = provider().await?;
     write_files(&dir, &simulator.base_url())?;
     let app = App::new(settings(&dir)?);
@@ -105,7 +108,6 @@ pub async fn run(args: &DemoArgs, out: Output) -> Done {
         .await?;
     story.say(&format!("  open dead letters now: {}", open.len()))?;
 
-    story.chapter(5, "One run's story (tidegate runs show 1)")?;
     story.one_run(&store).await?;
 
     simulator.stop().await;
@@ -113,10 +115,11 @@ pub async fn run(args: &DemoArgs, out: Output) -> Done {
     story.say(&format!(
         "\nWhere to look next\n  tidegate --config {0} runs list\n  tidegate --config {0} connection show acme-hubspot\n  \
          tidegate --config {0} errors list --all\n  tidegate --config {0} jobs list\n  sqlite3 {1} \
-         'select * from integration_sync_runs'\n  {2}   the declaration that was applied\n  connectors/README.md   how a provider becomes a folder",
+         'select * from integration_sync_runs'\n  {2}   the declaration that was applied\n  {3}   how a provider becomes a folder: its manifest and its field maps",
         dir.join("tidegate.toml").display(),
         dir.join("tidegate.db").display(),
         dir.join("declaration.yaml").display(),
+        dir.join("connectors/hubspot").display(),
     ))?;
     if out.json {
         let runs = store_runs(&dir).await?;
@@ -176,6 +179,7 @@ impl Story<'_> {
             })
             .await?;
         if let Some(run) = runs.into_iter().last() {
+            self.chapter(5, &format!("One run's story (tidegate runs show {})", run.id))?;
             let pages = store.run_pages(run.id, 10, 10).await?;
             let recount = Some(store.recount(run.id).await?);
             let story = print::runs::RunStory { run, pages, recount };
@@ -220,9 +224,23 @@ async fn pass(worker: &Arc<Worker>, store: &SharedStore) -> Result<(), Failure> 
     Ok(())
 }
 
+/// The demo begins with an empty database. One that it did not make itself is somebody's.
+fn refuse_foreign(dir: &Path) -> Result<(), Failure> {
+    let ours = fs::read_to_string(dir.join("tidegate.toml")).is_ok_and(|text| text.starts_with(MADE_BY));
+    let taken = ["tidegate.db", "tidegate.toml", "declaration.yaml"].into_iter().find(|name| dir.join(name).exists());
+    match taken {
+        Some(name) if !ours => Err(Failure::usage(format!(
+            "{} is there already and was not made by a demo; it is left as it is",
+            dir.join(name).display()
+        ))
+        .remedy("name an empty folder with --dir")),
+        Some(_) | None => Ok(()),
+    }
+}
+
 fn write_files(dir: &Path, base_url: &str) -> Result<(), Failure> {
     let at = |path: &Path, e: std::io::Error| {
-        Failure::new(Exit::Internal, format!("{} cannot be written: {e}", path.display()))
+        Failure::usage(format!("{} cannot be written: {e}", path.display())).remedy("name another folder with --dir")
     };
     let write = |name: &str, text: &str| {
         let path = dir.join(name);
@@ -241,7 +259,7 @@ fn write_files(dir: &Path, base_url: &str) -> Result<(), Failure> {
     write(
         "tidegate.toml",
         &format!(
-            "# Made by tidegate demo.\n[database]\nurl = \"sqlite://{}\"\n[connectors]\ndirs = [\"{}\"]\n[http]\n# The simulator listens on this machine.\n\
+            "{MADE_BY}\n[database]\nurl = \"sqlite://{}\"\n[connectors]\ndirs = [\"{}\"]\n[http]\n# The simulator listens on this machine.\n\
              allow_private = [\"127.0.0.0/8\"]\nrequests_per_second = 200\nburst = 50\n",
             dir.join("tidegate.db").display(),
             dir.join("connectors").display()

@@ -8,6 +8,7 @@ use super::{
     App, Done,
     args::{ErrorFilterArgs, ErrorsCommand},
     failure::Failure,
+    names,
     print::{self, Output, notices},
     run_once,
 };
@@ -37,10 +38,11 @@ pub async fn run(app: &App, command: &ErrorsCommand, out: Output) -> Done {
     match command {
         ErrorsCommand::List { filter, status, all, group, limit } => {
             let status = match status {
-                Some(word) => Some(word.parse::<DeadLetterStatus>().map_err(|e| Failure::usage(e.to_string()))?),
+                Some(word) => Some(names::word::<DeadLetterStatus>(word)?),
                 None if *all => None,
                 None => Some(DeadLetterStatus::Open),
             };
+            names::known(&store, filter.connection.as_slice(), filter.stream.as_slice()).await?;
             let filter = DeadLetterFilter { status, limit: *limit, ..from_args(filter) };
             if *group {
                 let groups = store.dead_letter_groups(&filter).await?;
@@ -89,6 +91,7 @@ async fn select(
         return Err(Failure::usage("which dead letters are meant?")
             .remedy("name ids, or --connection, --stream, --fingerprint, or (retry) --all"));
     }
+    names::known(store, args.connection.as_slice(), args.stream.as_slice()).await?;
     let filter = DeadLetterFilter {
         ids: ids.iter().copied().map(DeadLetterId).collect(),
         status: None,

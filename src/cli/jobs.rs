@@ -8,6 +8,7 @@ use super::{
     connection,
     exit::Exit,
     failure::Failure,
+    names,
     print::{self, Output},
 };
 use crate::{
@@ -40,15 +41,10 @@ pub async fn run(app: &App, command: &JobsCommand, out: Output) -> Done {
 }
 
 async fn find(store: &SharedStore, args: &JobArgs) -> Result<Job, Failure> {
-    connection::find(store, &args.connection).await?;
-    let filter = JobFilter { connection_keys: vec![args.connection.clone()], streams: Vec::new() };
-    let jobs = store.jobs(&filter).await?;
-    let streams: Vec<&str> = jobs.iter().map(|j| j.spec.stream.as_str()).collect();
-    let known = streams.join(", ");
-    jobs.iter().find(|j| j.spec.stream == args.stream).cloned().ok_or_else(|| {
-        Failure::usage(format!("connection '{}' has no job for stream '{}'", args.connection, args.stream))
-            .remedy(format!("its streams are: {known}"))
-    })
+    let (connection_keys, streams) = (vec![args.connection.clone()], vec![args.stream.clone()]);
+    names::known(store, &connection_keys, &streams).await?;
+    let jobs = store.jobs(&JobFilter { connection_keys, streams }).await?;
+    jobs.into_iter().next().ok_or_else(|| Failure::new(Exit::TryLater, "the job was taken away meanwhile"))
 }
 
 fn act(

@@ -11,6 +11,7 @@ pub mod exit;
 pub mod failure;
 pub mod jobs;
 pub mod migrate;
+pub mod names;
 pub mod normalize;
 pub mod print;
 pub mod provider;
@@ -34,7 +35,7 @@ use crate::{
     connector::registry::{Catalogue, LoadProblem},
     domain::clock::{Clock, Timestamp},
     scheduler::worker::Worker,
-    settings::Settings,
+    settings::{Settings, SettingsErrors},
     store::{SharedStore, StoreError, schema::SchemaState},
     telemetry,
 };
@@ -131,14 +132,17 @@ pub async fn dispatch(cli: &Cli, settings: Settings) -> Done {
         Command::Runs(command) => runs::run(&app, command, out).await,
         Command::Errors(command) => errors::run(&app, command, out).await,
         Command::Normalize(args) => normalize::run(&app, args, out).await,
-        Command::Validate(args) => validate::run(&app, args, out),
+        Command::Validate(args) => validate::run(&app, args, None, out),
         Command::Completions { shell } => completions(*shell),
         Command::Simulator(args) => simulator::run(args).await,
     }
 }
 
 fn completions(shell: clap_complete::Shell) -> Done {
-    clap_complete::generate(shell, &mut Cli::command(), "tidegate", &mut std::io::stdout());
+    // Into memory first: the generator panics where standard output is closed early.
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "tidegate", &mut script);
+    print::text(&String::from_utf8_lossy(&script))?;
     Ok(Exit::Done)
 }
 
@@ -149,11 +153,19 @@ pub fn refuse(failure: &Failure) -> Exit {
 }
 
 /// Reads the settings for a command line: files, then variables; all errors at once.
-pub fn settings(config: Option<&Path>) -> Result<Settings, Failure> {
-    Settings::load(config, std::env::vars(), Path::new(".")).map_err(|errors| {
-        Failure::usage(errors.to_string())
-            .remedy("config/tidegate.toml explains every key; tidegate validate checks them")
-    })
+pub fn settings(config: Option<&Path>) -> Result<Settings, SettingsErrors> {
+    Settings::load(config, std::env::vars(), Path::new("."))
+}
+
+/// What a command does whose settings are wrong: it is refused, but `validate` goes on to tell what else is wrong.
+pub fn without_settings(cli: &Cli, errors: &SettingsErrors) -> Done {
+    if let Command::Validate(args) = &cli.command
+        && let Ok(defaults) = Settings::load(None, std::iter::empty(), Path::new("no such folder"))
+    {
+        return validate::run(&App::new(defaults), args, Some(errors), Output { json: cli.json });
+    }
+    Err(Failure::usage(errors.to_string())
+        .remedy("config/tidegate.toml explains every key; tidegate validate checks them"))
 }
 
 /// Starts logging to standard error.

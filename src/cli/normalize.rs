@@ -1,6 +1,6 @@
 //! `tidegate normalize …`: map again from raw, without asking the provider.
 
-use super::{App, Done, args::NormalizeArgs, connection, failure::Failure, print::Output, run_once};
+use super::{App, Done, args::NormalizeArgs, failure::Failure, names, print::Output, run_once};
 use crate::{
     domain::status::RunOrigin,
     pipeline::replay::Selection,
@@ -14,9 +14,7 @@ use crate::{
 /// See [`Failure`].
 pub async fn run(app: &App, args: &NormalizeArgs, out: Output) -> Done {
     let store = app.store().await?;
-    for key in &args.connections {
-        connection::find(&store, key).await?;
-    }
+    names::known(&store, &args.connections, &args.streams).await?;
     let filter = JobFilter { connection_keys: args.connections.clone(), streams: args.streams.clone() };
     let jobs = store.jobs(&filter).await?;
     if jobs.is_empty() {

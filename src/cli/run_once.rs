@@ -12,12 +12,14 @@ use super::{
     connection,
     exit::Exit,
     failure::Failure,
+    names,
     print::{
         Output, notices,
         progress::{JobProgress, ProgressBoard},
     },
 };
 use crate::{
+    connector::ErrorKind,
     domain::{
         ids::JobId,
         status::{JobStatus, RunOrigin, RunStatus},
@@ -92,9 +94,7 @@ async fn named_jobs(
     args: &RunOnceArgs,
     shard: Option<Shard>,
 ) -> Result<(Vec<Job>, bool), Failure> {
-    for key in &args.connections {
-        connection::find(store, key).await?;
-    }
+    names::known(store, &args.connections, &args.streams).await?;
     let filter = JobFilter { connection_keys: args.connections.clone(), streams: args.streams.clone() };
     let jobs: Vec<Job> = store
         .jobs(&filter)
@@ -302,6 +302,7 @@ fn of_run(report: &RunReport) -> Exit {
     match report.status {
         RunStatus::Succeeded if report.counts.failed == 0 => Exit::Done,
         RunStatus::Succeeded | RunStatus::Partial => Exit::Partial,
+        RunStatus::Failed if report.code.as_deref() == Some(ErrorKind::Policy.code()) => Exit::Unsafe,
         RunStatus::Failed => Exit::Failed,
         RunStatus::Cancelled | RunStatus::Abandoned | RunStatus::Running => Exit::TryLater,
     }

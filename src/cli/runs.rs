@@ -4,6 +4,7 @@ use super::{
     App, Done,
     args::RunsCommand,
     failure::Failure,
+    names,
     print::{self, Output},
 };
 use crate::{
@@ -22,11 +23,8 @@ pub async fn run(app: &App, command: &RunsCommand, out: Output) -> Done {
     let store = app.store().await?;
     match command {
         RunsCommand::List { connection, stream, status, limit } => {
-            let status = status
-                .as_deref()
-                .map(str::parse::<RunStatus>)
-                .transpose()
-                .map_err(|e| Failure::usage(e.to_string()))?;
+            let status = status.as_deref().map(names::word::<RunStatus>).transpose()?;
+            names::known(&store, connection.as_slice(), stream.as_slice()).await?;
             let filter =
                 RunFilter { connection_key: connection.clone(), stream: stream.clone(), status, limit: *limit };
             let runs = store.runs(&filter).await?;

@@ -1,46 +1,127 @@
 //! `tidegate validate`: settings, connector folders, field maps and declarations; all errors at once, no database.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::{App, Done, apply, args::ValidateArgs, exit::Exit, print::Output};
+use super::{
+    App, Done, apply,
+    args::ValidateArgs,
+    exit::Exit,
+    print::{Output, words::count_of},
+};
 use crate::{
-    connector::registry::Catalogue,
+    connector::registry::{Catalogue, LoadProblem},
     declaration::{self, CurrentState},
+    settings::{Settings, SettingsErrors},
 };
 
-/// Checks what is named; without names the settings (which were read to get here) and all connector folders.
+/// What has been looked at, and what is wrong with it.
+#[derive(Default)]
+struct Findings {
+    checked: Vec<String>,
+    problems: Vec<String>,
+}
+
+/// What a path is taken for.
+enum Kind {
+    /// A connector folder, a directory of them, or a file of one.
+    Connectors(PathBuf),
+    Settings,
+    Declaration,
+}
+
+/// Checks what is named; without names the settings and all connector folders. `wrong` is what was wrong with the settings,
+/// which were read to get here: then `app` stands on the defaults, and the rest is checked all the same.
 ///
 /// # Errors
-/// See [`super::failure::Failure`]: a file cannot be read.
-pub fn run(app: &App, args: &ValidateArgs, out: Output) -> Done {
-    let (folders, files): (Vec<PathBuf>, Vec<PathBuf>) = args.paths.iter().cloned().partition(|path| path.is_dir());
-    let mut checked = Vec::new();
-    let mut problems: Vec<String> = Vec::new();
+/// See [`super::failure::Failure`]: standard output cannot be written to.
+pub fn run(app: &App, args: &ValidateArgs, wrong: Option<&SettingsErrors>, out: Output) -> Done {
+    let mut findings = Findings::default();
     let (catalogue, found) = app.load_catalogue();
+    if args.paths.is_empty() || wrong.is_some() {
+        findings.settings("settings", wrong);
+    }
     if args.paths.is_empty() {
-        checked.push("settings".to_owned());
-        checked.extend(catalogue.folders().map(|f| f.dir.display().to_string()));
-        problems.extend(found.iter().map(ToString::to_string));
+        findings.connectors(&catalogue, &found);
     }
-    for folder in &folders {
-        let (one, found) = Catalogue::read_path(folder);
-        checked.extend(one.folders().map(|f| f.dir.display().to_string()));
-        problems.extend(found.iter().map(ToString::to_string));
-    }
-    if !files.is_empty() {
-        let known = apply::known(&catalogue, &CurrentState::default());
-        let texts = apply::read(&files)?;
-        checked.extend(texts.iter().map(|(name, _)| name.clone()));
-        if let Err(found) = declaration::parse(&texts, &known) {
-            problems.extend(found.iter().map(ToString::to_string));
+    let mut declarations = Vec::new();
+    for path in &args.paths {
+        match kind(path) {
+            Kind::Connectors(folder) => {
+                let (one, found) = Catalogue::read_path(&folder);
+                if one.folders().next().is_none() && found.is_empty() {
+                    findings.problems.push(format!(
+                        "{}: there is no connector folder here; name a folder with a manifest.yaml or a file.yaml, or one of such folders",
+                        path.display()
+                    ));
+                }
+                findings.connectors(&one, &found);
+            }
+            Kind::Settings => {
+                let read = Settings::load(Some(path), std::iter::empty(), Path::new("."));
+                findings.settings(&path.display().to_string(), read.err().as_ref());
+            }
+            Kind::Declaration => declarations.push(path.clone()),
         }
     }
+    let known = apply::known(&catalogue, &CurrentState::default());
+    let (texts, unreadable) = apply::read(&declarations);
+    findings.problems.extend(unreadable);
+    findings.checked.extend(texts.iter().map(|(name, _)| name.clone()));
+    if let Err(found) = declaration::parse(&texts, &known) {
+        findings.problems.extend(found.iter().map(ToString::to_string));
+    }
+    let Findings { checked, problems } = findings;
     app.show(out, &json!({"checked": checked, "problems": problems}), |_| {
         let mut text: String = problems.iter().map(|p| format!("{p}\n")).collect();
-        text.push_str(&format!("{} checked, {} problems", checked.len(), problems.len()));
+        let count = i64::try_from(problems.len()).unwrap_or(i64::MAX);
+        text.push_str(&format!("{} checked, {}", checked.len(), count_of(count, "problem", "problems")));
         text
     })?;
     Ok(if problems.is_empty() { Exit::Done } else { Exit::Usage })
+}
+
+impl Findings {
+    fn settings(&mut self, name: &str, wrong: Option<&SettingsErrors>) {
+        self.checked.push(name.to_owned());
+        let problems = wrong.into_iter().flat_map(|wrong| &wrong.0).map(ToString::to_string);
+        for problem in problems {
+            // The files that are always read may be among those that were named.
+            if !self.problems.contains(&problem) {
+                self.problems.push(problem);
+            }
+        }
+    }
+
+    fn connectors(&mut self, catalogue: &Catalogue, found: &[LoadProblem]) {
+        let mut folders: Vec<String> = catalogue.folders().map(|f| f.dir.display().to_string()).collect();
+        // A folder that could not be loaded was checked too.
+        let files = found.iter().map(|problem| problem.file.display().to_string());
+        let broken: Vec<String> = files.filter(|file| !folders.iter().any(|dir| file.starts_with(dir))).collect();
+        folders.extend(broken);
+        folders.dedup();
+        self.checked.extend(folders);
+        self.problems.extend(found.iter().map(ToString::to_string));
+    }
+}
+
+fn kind(path: &Path) -> Kind {
+    if path.is_dir() {
+        return Kind::Connectors(path.to_owned());
+    }
+    let is = |name: &str, of: Option<&Path>| of.and_then(Path::file_name).is_some_and(|own| own == name);
+    let folder = |levels: usize| match path.ancestors().nth(levels) {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+        Some(_) | None => PathBuf::from("."),
+    };
+    if is("manifest.yaml", Some(path)) || is("file.yaml", Some(path)) {
+        Kind::Connectors(folder(1))
+    } else if is("mappings", path.parent()) {
+        Kind::Connectors(folder(2))
+    } else if path.extension().is_some_and(|extension| extension == "toml") {
+        Kind::Settings
+    } else {
+        Kind::Declaration
+    }
 }

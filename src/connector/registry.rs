@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{
-    Connector, ConnectorError, StreamSpec,
+    Connector, ConnectorError, ErrorKind, StreamSpec,
     credential::CredentialSource,
     file::{FileConnector, FileSource},
     http::HttpGate,
@@ -36,6 +36,8 @@ pub struct ProviderFolder {
     pub streams: Vec<StreamSpec>,
     /// Field maps by stream.
     pub maps: Vec<Arc<FieldMap>>,
+    /// Files under `mappings/` that could not be loaded.
+    pub broken_maps: Vec<PathBuf>,
     pub(crate) kind: Kind,
 }
 
@@ -101,6 +103,26 @@ impl ProviderFolder {
     /// The field map of a stream, the last by version where there are several.
     pub fn map(&self, stream: &str) -> Option<&Arc<FieldMap>> {
         self.maps.iter().rev().find(|map| map.stream == stream)
+    }
+
+    /// As [`ProviderFolder::map`], for work that is kept.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Settings`] when a map file of the stream cannot be loaded (`contacts.yaml`, `contacts.2.yaml`), or any one
+    /// while the stream has no map: without its map its records would be ignored one and all, and the cursor would go past them.
+    pub fn usable_map(&self, stream: &str) -> Result<Option<&Arc<FieldMap>>, ConnectorError> {
+        let map = self.map(stream);
+        let of_stream = |file: &PathBuf| {
+            let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+            stem.strip_prefix(stream).is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric()))
+        };
+        match self.broken_maps.iter().find(|file| map.is_none() || of_stream(file)) {
+            None => Ok(map),
+            Some(file) => {
+                let what = format!("the field map {} cannot be loaded; see tidegate validate", file.display());
+                Err(ConnectorError::new(ErrorKind::Settings, what))
+            }
+        }
     }
 }
 
@@ -212,9 +234,9 @@ fn folder(dir: &Path, problems: &mut Vec<LoadProblem>) -> Option<ProviderFolder>
     };
     // The maps are checked also when the manifest is broken: all problems at once.
     let key = loaded.as_ref().map_or(dir_name, |folder| folder.provider_key.clone());
-    let maps = maps(dir, &key, problems);
+    let (maps, broken_maps) = maps(dir, &key, problems);
     if let Some(folder) = &mut loaded {
-        folder.maps = maps;
+        (folder.maps, folder.broken_maps) = (maps, broken_maps);
     }
     loaded
 }
@@ -237,6 +259,7 @@ fn by_manifest(dir: &Path, dir_name: &str, file: &Path, problems: &mut Vec<LoadP
         limits: manifest.limits(),
         streams: manifest.streams().to_vec(),
         maps: Vec::new(),
+        broken_maps: Vec::new(),
         kind: Kind::Manifest(manifest),
         provider_key,
     })
@@ -259,21 +282,28 @@ fn by_file(dir: &Path, dir_name: &str, file: &Path, problems: &mut Vec<LoadProbl
         limits: Vec::new(),
         streams: source.streams().to_vec(),
         maps: Vec::new(),
+        broken_maps: Vec::new(),
         kind: Kind::File(source),
         provider_key,
     })
 }
 
-/// The field maps under `mappings/`, in the order of their file names.
-fn maps(dir: &Path, provider_key: &str, problems: &mut Vec<LoadProblem>) -> Vec<Arc<FieldMap>> {
-    let Ok(entries) = fs::read_dir(dir.join("mappings")) else { return Vec::new() };
+/// The field maps under `mappings/`, in the order of their file names; and the files that hold none.
+fn maps(dir: &Path, provider_key: &str, problems: &mut Vec<LoadProblem>) -> (Vec<Arc<FieldMap>>, Vec<PathBuf>) {
+    let Ok(entries) = fs::read_dir(dir.join("mappings")) else { return (Vec::new(), Vec::new()) };
     let mut files: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
     files.retain(|file| file.extension().is_some_and(|extension| extension == "yaml" || extension == "yml"));
     files.sort();
     let mut maps: Vec<Arc<FieldMap>> = Vec::new();
+    let mut broken = Vec::new();
     for file in files {
+        let before = problems.len();
         let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let Some(text) = text(&file, problems) else { continue };
+        let text = text(&file, problems).unwrap_or_default();
+        if problems.len() > before {
+            broken.push(file);
+            continue;
+        }
         match FieldMap::parse(provider_key, &name, &text) {
             Ok(map) if maps.iter().any(|other| other.stream == map.stream && other.version == map.version) => {
                 let what = format!("version {} of the map of {} stands in two files", map.version, map.stream);
@@ -283,13 +313,20 @@ fn maps(dir: &Path, provider_key: &str, problems: &mut Vec<LoadProblem>) -> Vec<
             Err(found) => problems.extend(found.into_iter().map(|problem| LoadProblem {
                 file: file.clone(),
                 line: problem.line,
-                what: format!("{}: {}", problem.field, problem.message),
+                what: if problem.field.is_empty() {
+                    problem.message
+                } else {
+                    format!("{}: {}", problem.field, problem.message)
+                },
                 remedy: problem.remedy,
             })),
         }
+        if problems.len() > before {
+            broken.push(file);
+        }
     }
     maps.sort_by(|a, b| (&a.stream, &a.version).cmp(&(&b.stream, &b.version)));
-    maps
+    (maps, broken)
 }
 
 #[cfg(test)]

@@ -84,9 +84,9 @@ impl Reader<'_> {
             && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'));
         if !shaped {
             let remedy = format!("use letters, digits, - _ . and at most {LONGEST_KEY} of them");
-            self.problem(table.line, &field, "is no key", remedy);
+            self.problem(table.line_of("key"), &field, "is no key", remedy);
         }
-        self.unique(format!("{kind} `{key}`"), table.line, &field);
+        self.unique(format!("{kind} `{key}`"), table.line_of("key"), &field);
         Some(key)
     }
 
@@ -102,7 +102,7 @@ impl Reader<'_> {
         let text = table.text(key, &mut self.problems).filter(|text| !text.trim().is_empty())?;
         if text.chars().count() > longest {
             let field = table.path(key);
-            self.problem(table.line, &field, "is too long", format!("use at most {longest} characters"));
+            self.problem(table.line_of(key), &field, "is too long", format!("use at most {longest} characters"));
         }
         Some(text)
     }
@@ -119,7 +119,7 @@ impl Reader<'_> {
             Err(unknown) => {
                 let field = table.path(key);
                 let message = format!("`{text}` is no {}", unknown.kind);
-                self.problem(table.line, &field, message, format!("use one of: {}", unknown.expected));
+                self.problem(table.line_of(key), &field, message, format!("use one of: {}", unknown.expected));
                 None
             }
         }
@@ -145,7 +145,7 @@ impl Reader<'_> {
             let Some(mut table) = Table::open(node, &path, &mut self.problems) else { continue };
             let key = self.key(&mut table, "provider");
             if let Some(key) = &key {
-                self.provider(key, table.line, &table.path("key"));
+                self.provider(key, table.line_of("key"), &table.path("key"));
             }
             let owner = self.text(&mut table, "owner", LONGEST_TEXT);
             let reason = self.text(&mut table, "reason", LONGEST_TEXT);
@@ -193,24 +193,25 @@ impl Reader<'_> {
         let key = self.key(&mut table, "connection");
         let client = table.required_text("client", "name the client's key", &mut self.problems);
         if let Some(client) = &client {
-            self.client_exists(client, line, &table.path("client"));
+            self.client_exists(client, table.line_of("client"), &table.path("client"));
         }
         let provider = table.required_text("provider", "name the provider's folder", &mut self.problems);
-        let folder = provider.as_ref().and_then(|key| self.provider(key, line, &table.path("provider")));
+        let folder =
+            provider.as_ref().and_then(|key| self.provider(key, table.line_of("provider"), &table.path("provider")));
         let remedy = "give the account's id at the provider; for files, any name that stays";
         let account = table.required_text("provider_account_id", remedy, &mut self.problems);
         table.required_text("environment", "give production, staging or sandbox", &mut self.problems);
         let environment = self.word(&mut table, "environment");
         if let (Some(provider), Some(account), Some(environment)) = (&provider, &account, &environment) {
             let what = format!("account `{account}` of {provider} in {environment}");
-            self.unique(what, line, &table.path("provider_account_id"));
+            self.unique(what, table.line_of("provider_account_id"), &table.path("provider_account_id"));
         }
         table.required_text("source_label", "say what a client may call the source, e.g. CRM", &mut self.problems);
         let source_label = self.text(&mut table, "source_label", LONGEST_LABEL);
         let credential = self.text(&mut table, "credential", LONGEST_TEXT);
         if credential.as_deref().is_some_and(|credential| !secrets::is_reference(credential)) {
             let remedy = "write env:NAME, file:PATH or vault:KEY; never the secret itself";
-            self.problem(line, &table.path("credential"), "is no reference to a secret", remedy);
+            self.problem(table.line_of("credential"), &table.path("credential"), "is no reference to a secret", remedy);
         }
         let entry = ConnectionEntry {
             place: Place { file: file.to_owned(), line },
@@ -252,7 +253,7 @@ impl Reader<'_> {
         let policy = table.text("refresh_policy", &mut self.problems)?;
         if !["none", "oauth2"].contains(&policy.as_str()) {
             let field = table.path("refresh_policy");
-            self.problem(table.line, &field, "is no refresh policy", "use none or oauth2");
+            self.problem(table.line_of("refresh_policy"), &field, "is no refresh policy", "use none or oauth2");
         }
         Some(policy)
     }
@@ -283,7 +284,6 @@ impl Reader<'_> {
     }
 
     fn job(&mut self, table: &mut Table<'_>, folder: Option<&KnownProvider>) -> Option<JobEntry> {
-        let line = table.line;
         let stream = table.required_text("stream", "name one of the provider's streams", &mut self.problems);
         let mode = self.word::<SyncMode>(table, "sync_mode");
         let schedule = table.text("schedule", &mut self.problems);
@@ -292,7 +292,7 @@ impl Reader<'_> {
             Some(Ok(schedule)) => schedule,
             Some(Err(error)) => {
                 let remedy = "write e.g. every 15m, cron 0 6 * * * Europe/Berlin, or manual";
-                self.problem(line, &table.path("schedule"), error.to_string(), remedy);
+                self.problem(table.line_of("schedule"), &table.path("schedule"), error.to_string(), remedy);
                 Schedule::Manual
             }
         };
@@ -301,7 +301,12 @@ impl Reader<'_> {
             None => None,
             Some(Ok(duration)) => i64::try_from(duration.as_secs()).ok(),
             Some(Err(error)) => {
-                self.problem(line, &table.path("stale_after"), error.to_string(), "write e.g. 2h");
+                self.problem(
+                    table.line_of("stale_after"),
+                    &table.path("stale_after"),
+                    error.to_string(),
+                    "write e.g. 2h",
+                );
                 None
             }
         };
@@ -311,7 +316,12 @@ impl Reader<'_> {
             let names: Vec<&str> = folder.streams.iter().map(|known| known.name.as_str()).collect();
             let remedy = nearest(&stream, names.iter().copied())
                 .map_or_else(|| format!("streams: {}", names.join(", ")), |near| format!("did you mean `{near}`?"));
-            self.problem(line, &table.path("stream"), format!("{} has no stream `{stream}`", folder.key), remedy);
+            self.problem(
+                table.line_of("stream"),
+                &table.path("stream"),
+                format!("{} has no stream `{stream}`", folder.key),
+                remedy,
+            );
         }
         let modes = found.flatten().map(|known| known.sync_modes.as_slice()).unwrap_or_default();
         if let Some(mode) = mode
@@ -320,7 +330,7 @@ impl Reader<'_> {
         {
             let able = modes.iter().map(|mode| mode.as_str()).collect::<Vec<_>>().join(", ");
             let message = format!("stream `{stream}` cannot be read as {mode}");
-            self.problem(line, &table.path("sync_mode"), message, format!("use one of: {able}"));
+            self.problem(table.line_of("sync_mode"), &table.path("sync_mode"), message, format!("use one of: {able}"));
         }
         // Without a word: the way that asks the provider for least.
         let able = if modes.contains(&SyncMode::Incremental) { SyncMode::Incremental } else { SyncMode::FullRefresh };

@@ -235,7 +235,7 @@ fn everything_wrong_is_told_at_once_with_file_and_line() {
         (
             "client: acme",
             "client: acne",
-            "a.yaml:7: connections[0].client: there is no client `acne`; did you mean `acme`?",
+            "a.yaml:8: connections[0].client: there is no client `acne`; did you mean `acme`?",
         ),
         ("provider: hubspot", "provider: hubsport", "there is no connector folder `hubsport`; did you mean `hubspot`?"),
         (

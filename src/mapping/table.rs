@@ -42,6 +42,11 @@ impl<'n> Table<'n> {
         if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
 
+    /// Where a key stands; the table's own line when it is absent.
+    pub fn line_of(&self, key: &str) -> Option<u64> {
+        self.entries.iter().find(|(name, _)| name == key).map_or(self.line, |(_, node)| node.line)
+    }
+
     pub fn get(&mut self, key: &'static str) -> Option<&'n Node> {
         self.asked.push(key);
         self.entries.iter().find(|(name, _)| name == key).map(|(_, node)| node)

@@ -127,7 +127,7 @@ fn connector(kind: &ErrorKind, progressed: bool) -> Decision {
         ErrorKind::Decode => broken(
             status,
             kind.code(),
-            "the page is not what the connector expects: check base_url, then: tidegate connection preview KEY",
+            "the page (or file) is not what the connector expects: mend the file or check base_url, then: tidegate connection preview KEY",
             soon,
         ),
         ErrorKind::PositionExpired => {

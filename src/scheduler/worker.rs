@@ -207,11 +207,14 @@ impl Worker {
         stop: &Stop,
         on_progress: OnProgress,
     ) -> Outcome {
-        if let Some(map) = &prepared.map {
-            match self.remember(map).await {
-                Ok(()) => {}
-                Err(ending) => return ended(ending),
-            }
+        let folder = self.catalogue.folder(&prepared.job.provider_key);
+        if let Some(Err(error)) = folder.map(|folder| folder.usable_map(&held.stream)) {
+            return ended(Ending::Connector(error));
+        }
+        if let Some(map) = &prepared.map
+            && let Err(ending) = self.remember(map).await
+        {
+            return ended(ending);
         }
         match &assignment.task {
             Task::Pull { full } => self.pull(held, prepared, *full, None, stop, on_progress).await,
@@ -297,10 +300,8 @@ impl Worker {
     pub fn connector(&self, connection: &Connection) -> Result<Arc<dyn Connector>, ConnectorError> {
         let spec = &connection.spec;
         let folder = self.catalogue.folder(&spec.provider_key).ok_or_else(|| {
-            ConnectorError::new(
-                ErrorKind::Settings,
-                format!("provider '{}' has no connector folder (connectors.dirs)", spec.provider_key),
-            )
+            let what = format!("provider '{}' has no usable folder in connectors.dirs", spec.provider_key);
+            ConnectorError::new(ErrorKind::Settings, format!("{what}; see tidegate validate"))
         })?;
         folder.connector(ConnectionFacts {
             connection_key: spec.connection_key.clone(),

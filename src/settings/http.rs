@@ -52,8 +52,11 @@ impl HttpSettings {
             match text.parse() {
                 Ok(network) => allow_private.push(network),
                 Err(NotANetwork) => {
-                    let message = format!("'{text}' is no network");
-                    values.wrong(&ALLOW_PRIVATE, &message, "use e.g. 127.0.0.0/8 or ::1/128");
+                    values.wrong_item(
+                        &ALLOW_PRIVATE,
+                        &format!("'{text}' is no network"),
+                        "use e.g. 127.0.0.0/8 or ::1/128",
+                    );
                 }
             }
         }

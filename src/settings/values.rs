@@ -44,13 +44,9 @@ impl Values {
                 }
                 ("is a section, not a value".to_owned(), format!("write its keys below [{name}]"))
             } else {
-                let near = keys()
-                    .map(|key| (strsim::normalized_damerau_levenshtein(name, key.name), key.name))
-                    .max_by(|a, b| a.0.total_cmp(&b.0))
-                    .filter(|(likeness, _)| *likeness >= 0.5);
-                let remedy = match (near, is_variable(value)) {
-                    (Some((_, near)), false) => format!("did you mean `{near}`?"),
-                    (Some((_, near)), true) => {
+                let remedy = match (nearest(name), is_variable(value)) {
+                    (Some(near), false) => format!("did you mean `{near}`?"),
+                    (Some(near), true) => {
                         format!("did you mean {}{}?", PREFIX, near.replace('.', "__").to_ascii_uppercase())
                     }
                     (None, _) => "every key stands in config/tidegate.toml".to_owned(),
@@ -189,13 +185,36 @@ impl Values {
             Some(ValueKind::Float(number)) if !key.secret => format!(", this is {number}"),
             Some(_) | None => String::new(),
         };
+        self.wrong_item(key, &format!("{expected}{got}"), remedy);
+    }
+
+    /// Says what is wrong with a part of the key's value; the message names the part.
+    pub(super) fn wrong_item(&mut self, key: &Key, message: &str, remedy: &str) {
         self.problems.push(SettingsProblem {
             key: key.name.to_owned(),
-            place: value.map_or_else(|| "built-in default".to_owned(), place),
-            message: format!("{expected}{got}"),
+            place: self.leaves.get(key.name).map_or_else(|| "built-in default".to_owned(), place),
+            message: message.to_owned(),
             remedy: remedy.to_owned(),
         });
     }
+}
+
+/// The known key that is most like a mistyped one. Section and key are held against each other by themselves: of a slip in
+/// the section's name, the key below it is the better witness.
+fn nearest(name: &str) -> Option<&'static str> {
+    const LIKE_ENOUGH: f64 = 0.5;
+    let alike = |a: &str, b: &str| strsim::normalized_damerau_levenshtein(a, b);
+    let likeness = |known: &str| match (name.rsplit_once('.'), known.rsplit_once('.')) {
+        (Some((section, key)), Some((known_section, known_key))) => {
+            (alike(section, known_section) + alike(key, known_key)) / 2.0
+        }
+        (None, _) | (_, None) => alike(name, known),
+    };
+    keys()
+        .map(|key| (likeness(key.name), key.name))
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .filter(|(likeness, _)| *likeness >= LIKE_ENOUGH)
+        .map(|(_, near)| near)
 }
 
 fn flatten(prefix: &str, value: Value, leaves: &mut BTreeMap<String, Value>) {

@@ -11,7 +11,9 @@ use std::{
     io::{self, IsTerminal, Write},
 };
 
-use tracing_subscriber::{EnvFilter, fmt::MakeWriter, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{
+    EnvFilter, filter::LevelFilter, fmt::MakeWriter, layer::SubscriberExt, util::SubscriberInitExt,
+};
 
 /// Names of span and event fields, so that a search for one finds all.
 pub mod field {
@@ -56,7 +58,9 @@ pub enum TelemetryError {
 
 /// Whether a text can be a level: `info`, or directives such as `info,tidegate=debug`.
 pub fn is_level(text: &str) -> bool {
-    !text.trim().is_empty() && EnvFilter::builder().parse(text).is_ok()
+    // A bare word that is no level would be taken for the name of a target, and everything else would fall silent.
+    let known = text.split(',').all(|part| part.contains(['=', '[']) || part.trim().parse::<LevelFilter>().is_ok());
+    !text.trim().is_empty() && known && EnvFilter::builder().parse(text).is_ok()
 }
 
 /// Sends events to standard error from now on. Spans' fields (`run`, `connection`, `stream`) stand on each of their lines.
@@ -223,6 +227,6 @@ mod tests {
     #[test]
     fn levels_are_checked() {
         assert!(is_level("info") && is_level("warn,tidegate::store=trace"));
-        assert!(!is_level("") && !is_level("loud=very=much"));
+        assert!(!is_level("") && !is_level("loud=very=much") && !is_level("loud") && !is_level("info,loud"));
     }
 }

@@ -9,7 +9,13 @@ mod support;
 #[cfg(test)]
 mod architecture;
 #[cfg(test)]
+mod bad_input;
+#[cfg(test)]
+mod commands;
+#[cfg(test)]
 mod faults;
+#[cfg(test)]
+mod files;
 #[cfg(test)]
 mod main_job;
 #[cfg(test)]

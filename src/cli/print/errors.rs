@@ -7,9 +7,6 @@ use super::{
 };
 use crate::store::dead_letters::{DeadLetter, DeadLetterGroup};
 
-/// Enough of a fingerprint to name a group.
-const FINGERPRINT_CHARS: usize = 16;
-
 /// `tidegate errors list`
 pub fn dead_letter_list(view: &View, letters: &[DeadLetter]) -> String {
     let columns = [
@@ -66,7 +63,7 @@ pub fn dead_letter_groups(view: &View, groups: &[DeadLetterGroup]) -> String {
             age(group.last_seen_at, view.now),
             cut(&group.example, 100),
             cut(&group.remedy, 100),
-            group.fingerprint.chars().take(FINGERPRINT_CHARS).collect(),
+            group.fingerprint.clone(),
         ]);
     }
     grid.or("no open dead letters")

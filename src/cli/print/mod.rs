@@ -62,11 +62,7 @@ impl Output {
         if !answer.ends_with('\n') {
             answer.push('\n');
         }
-        let mut stdout = io::stdout().lock();
-        match stdout.write_all(answer.as_bytes()).and_then(|()| stdout.flush()) {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            other => other,
-        }
+        self::text(&answer)
     }
 
     /// Tells a person something in passing; machines do not hear it.
@@ -75,6 +71,18 @@ impl Output {
     /// As [`Output::show`].
     pub fn say(self, now: Timestamp, text: &str) -> io::Result<()> {
         if self.json { Ok(()) } else { self.show(now, &(), |_| text.to_owned()) }
+    }
+}
+
+/// Writes a text to standard output as it is.
+///
+/// # Errors
+/// As [`Output::show`].
+pub fn text(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
     }
 }
 
