@@ -2,23 +2,27 @@
 
 use super::{
     View,
-    table::{Grid, facts, number, text},
-    words::{NONE, age, cut, maybe_time, or_none, time_and_age},
+    table::{Grid, facts, narrow, number, text, word},
+    words::{NONE, age, cut, maybe_time, or_none, plain, time_and_age},
 };
 use crate::store::dead_letters::{DeadLetter, DeadLetterGroup};
 
 /// `tidegate errors list`
 pub fn dead_letter_list(view: &View, letters: &[DeadLetter]) -> String {
+    const NOTHING: &str = "no dead letters";
+    if narrow(view) {
+        return narrow_list(view, letters).or(NOTHING);
+    }
     let columns = [
         number("id"),
-        text("connection"),
-        text("stream"),
+        word("connection"),
+        word("stream"),
         text("external id"),
         text("stage"),
-        text("error"),
+        word("error"),
         number("attempts"),
         text("last seen"),
-        text("status"),
+        word("status"),
         text("what"),
     ];
     let mut grid = Grid::new(view, &columns);
@@ -36,16 +40,69 @@ pub fn dead_letter_list(view: &View, letters: &[DeadLetter]) -> String {
             cut(&letter.message_internal, 100),
         ]);
     }
-    grid.or("no dead letters")
+    grid.or(NOTHING)
+}
+
+fn narrow_list(view: &View, letters: &[DeadLetter]) -> Grid {
+    let columns = [
+        number("id"),
+        word("connection"),
+        word("stream"),
+        text("external id"),
+        text("last seen"),
+        word("status"),
+        text("what"),
+    ];
+    let mut grid = Grid::new(view, &columns);
+    for letter in letters {
+        grid.row([
+            letter.id.to_string(),
+            letter.connection_key.clone(),
+            letter.stream.clone(),
+            id_of(letter),
+            age(letter.last_seen_at, view.now),
+            letter.status.to_string(),
+            cut(&format!("{}: {}", letter.error_code, letter.message_internal), 120),
+        ]);
+    }
+    grid
+}
+
+/// A group as a paragraph: its fingerprint stays in one piece, to be copied.
+fn group_paragraphs(view: &View, groups: &[DeadLetterGroup]) -> String {
+    let paragraph = |group: &DeadLetterGroup| {
+        let seen = format!("first {}, last {}", age(group.first_seen_at, view.now), age(group.last_seen_at, view.now));
+        let head = format!(
+            "{} x {}  {} {}\n",
+            group.count,
+            group.error_code,
+            plain(&group.connection_key),
+            plain(&group.stream)
+        );
+        let rest = facts(
+            view,
+            [
+                ("  seen", Some(seen)),
+                ("  example", Some(cut(&group.example, 200))),
+                ("  remedy", Some(cut(&group.remedy, 200))),
+                ("  fingerprint", Some(group.fingerprint.clone())),
+            ],
+        );
+        head + &rest
+    };
+    groups.iter().map(paragraph).collect::<Vec<_>>().join("\n")
 }
 
 /// `tidegate errors list --group`
 pub fn dead_letter_groups(view: &View, groups: &[DeadLetterGroup]) -> String {
+    if narrow(view) && !groups.is_empty() {
+        return group_paragraphs(view, groups);
+    }
     let columns = [
         number("count"),
-        text("error"),
-        text("connection"),
-        text("stream"),
+        word("error"),
+        word("connection"),
+        word("stream"),
         text("first seen"),
         text("last seen"),
         text("example"),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     View,
-    table::{Grid, number, text},
+    table::{Grid, narrow, number, text, word},
     words::{NONE, age, count_of, maybe_time, or_none, roughly},
 };
 use crate::{
@@ -19,16 +19,20 @@ use crate::{
 pub fn job_list(view: &View, jobs: &[Job]) -> String {
     let columns = [
         number("job"),
-        text("connection"),
-        text("stream"),
-        text("mode"),
+        word("connection"),
+        word("stream"),
+        word("mode"),
         text("schedule"),
-        text("status"),
+        word("status"),
         text("next run"),
         text("last complete"),
         number("dead letters"),
         text("note"),
     ];
+    let when = |at: Option<Timestamp>| match at {
+        Some(at) if narrow(view) => age(at, view.now),
+        at => maybe_time(at, view.now),
+    };
     let mut grid = Grid::new(view, &columns);
     for job in jobs {
         grid.row([
@@ -38,8 +42,8 @@ pub fn job_list(view: &View, jobs: &[Job]) -> String {
             job.spec.sync_mode.to_string(),
             or_none(job.spec.schedule.as_deref()),
             job.status.to_string(),
-            maybe_time(job.next_run_at, view.now),
-            maybe_time(job.last_complete_at, view.now),
+            when(job.next_run_at),
+            when(job.last_complete_at),
             job.open_dead_letters.to_string(),
             note(job, view.now),
         ]);

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{
     View, catalogue,
-    table::{Grid, facts, number, text},
+    table::{Grid, facts, narrow, number, text, word},
     words::{NONE, age, bytes, count_of, cut, millis, or_none, plain, span, time, time_and_age},
 };
 use crate::{
@@ -14,21 +14,18 @@ use crate::{
     store::runs::{Recount, Run, RunPage},
 };
 
-/// Below this many columns the list leaves out what `runs show` tells.
-const WIDE: u16 = 150;
-
 /// `tidegate runs list`
 pub fn run_list(view: &View, runs: &[Run]) -> String {
     const NOTHING: &str = "no runs yet; see: tidegate run-once";
-    if view.width.is_some_and(|width| width < WIDE) {
+    if narrow(view) {
         return narrow_list(view, runs).or(NOTHING);
     }
     let columns = [
         number("run"),
-        text("connection"),
-        text("stream"),
+        word("connection"),
+        word("stream"),
         text("origin"),
-        text("status"),
+        word("status"),
         text("started"),
         number("took"),
         number("seen"),
@@ -38,7 +35,7 @@ pub fn run_list(view: &View, runs: &[Run]) -> String {
         number("duplicate"),
         number("ignored"),
         number("failed"),
-        text("error"),
+        word("error"),
     ];
     let mut grid = Grid::new(view, &columns);
     for run in runs {
@@ -61,14 +58,14 @@ pub fn run_list(view: &View, runs: &[Run]) -> String {
 fn narrow_list(view: &View, runs: &[Run]) -> Grid {
     let columns = [
         number("run"),
-        text("connection"),
-        text("stream"),
-        text("status"),
+        word("connection"),
+        word("stream"),
+        word("status"),
         text("started"),
         number("seen"),
         number("created"),
         number("failed"),
-        text("error"),
+        word("error"),
     ];
     let mut grid = Grid::new(view, &columns);
     for run in runs {
@@ -189,7 +186,52 @@ fn recount_line(counts: &Counts, recount: &Recount) -> String {
     }
 }
 
+/// What fits a small terminal; the cursors are for a larger one, and for `--json`.
+fn narrow_pages(view: &View, pages: &[RunPage]) -> Grid {
+    let columns = [
+        number("page"),
+        text("asked for"),
+        number("took"),
+        number("retries"),
+        number("seen"),
+        number("created"),
+        number("updated"),
+        number("unchanged"),
+        number("failed"),
+    ];
+    let mut grid = Grid::new(view, &columns);
+    let mut last = 0;
+    for page in pages {
+        grid_gap(&mut grid, last, page.page_no, columns.len());
+        last = page.page_no;
+        let Counts { seen, created, updated, unchanged, failed, .. } = page.counts;
+        let head = [
+            page.page_no.to_string(),
+            page.story.clone(),
+            span(page.committed_at.since(page.started_at)),
+            page.traffic.retries.to_string(),
+        ];
+        grid.row(head.into_iter().chain([seen, created, updated, unchanged, failed].map(|n| n.to_string())));
+    }
+    grid
+}
+
+/// Pages between two that are shown are told as such.
+fn grid_gap(grid: &mut Grid, last: i64, next: i64, columns: usize) {
+    let left_out = next - last - 1;
+    if left_out > 0 {
+        let note = format!("({} not shown)", count_of(left_out, "page", "pages"));
+        grid.row(
+            ["…".to_owned(), note].into_iter().chain(std::iter::repeat_n(String::new(), columns.saturating_sub(2))),
+        );
+    }
+}
+
 fn page_table(view: &View, pages: &[RunPage]) -> String {
+    const NOTHING: &str = "no page was committed";
+    if narrow(view) {
+        return narrow_pages(view, pages).or(NOTHING);
+    }
     let columns = [
         number("page"),
         text("asked for"),
@@ -209,11 +251,7 @@ fn page_table(view: &View, pages: &[RunPage]) -> String {
     let mut grid = Grid::new(view, &columns);
     let mut last = 0;
     for page in pages {
-        let left_out = page.page_no - last - 1;
-        if left_out > 0 {
-            let note = format!("({} not shown)", count_of(left_out, "page", "pages"));
-            grid.row(["…".to_owned(), note].into_iter().chain(std::iter::repeat_n(String::new(), columns.len() - 2)));
-        }
+        grid_gap(&mut grid, last, page.page_no, columns.len());
         last = page.page_no;
         let Counts { seen, created, updated, unchanged, duplicate, ignored, failed } = page.counts;
         let head = [
@@ -227,7 +265,7 @@ fn page_table(view: &View, pages: &[RunPage]) -> String {
         let counts = [seen, created, updated, unchanged, duplicate, ignored, failed].map(|n| n.to_string());
         grid.row(head.into_iter().chain(counts).chain([json_or_none(page.cursor_after.as_ref())]));
     }
-    grid.or("no page was committed")
+    grid.or(NOTHING)
 }
 
 fn took(view: &View, run: &Run) -> String {
@@ -277,6 +315,9 @@ mod tests {
         let story = RunStory { run, pages: samples::pages(), recount: Some(recount) };
         let text = run_show(&samples::view(), &story);
         assert!(text.contains("(9 pages not shown)"), "{text}");
+        let narrow = run_show(&View { width: Some(100), ..samples::view() }, &story);
+        assert!(narrow.contains("(9 pages not shown)"), "{narrow}");
+        assert!(narrow.lines().all(|line| line.chars().count() <= 100), "{narrow}");
         insta::assert_snapshot!(text);
     }
 

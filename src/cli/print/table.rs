@@ -12,30 +12,56 @@ const LOOK: TableStyle = TableStyle::new()
     .header_separator(LineStyle::none().fill('-').junction(' '))
     .content_lines(ContentLineStyle::none().junction(' '));
 
+/// Below this many columns a table leaves out what the `show` command tells.
+const WIDE: u16 = 150;
+/// A longer key is broken all the same, so that it does not take the terminal for itself.
+const LONGEST_WHOLE: usize = 32;
+
+/// Whether the terminal is too small for all columns; a file or a pipe never is.
+pub(super) fn narrow(view: &View) -> bool {
+    view.width.is_some_and(|width| width < WIDE)
+}
+
 /// A table being filled.
 pub(super) struct Grid {
     table: Table,
+    columns: Vec<Column<'static>>,
     /// For [`Grid::or`].
     rows: usize,
 }
 
+/// What a column holds.
+#[derive(Clone, Copy)]
+pub(super) struct Column<'a> {
+    name: &'a str,
+    alignment: CellAlignment,
+    /// Not broken over lines: people copy it.
+    whole: bool,
+}
+
 /// A column that holds text.
-pub(super) const fn text(name: &str) -> (&str, CellAlignment) {
-    (name, CellAlignment::Left)
+pub(super) const fn text(name: &'static str) -> Column<'static> {
+    Column { name, alignment: CellAlignment::Left, whole: false }
+}
+
+/// A column that holds keys or words that people copy.
+pub(super) const fn word(name: &'static str) -> Column<'static> {
+    Column { whole: true, ..text(name) }
 }
 
 /// A column that holds numbers or lengths.
-pub(super) const fn number(name: &str) -> (&str, CellAlignment) {
-    (name, CellAlignment::Right)
+pub(super) const fn number(name: &'static str) -> Column<'static> {
+    Column { alignment: CellAlignment::Right, ..text(name) }
 }
 
 impl Grid {
-    pub(super) fn new(view: &View, columns: &[(&str, CellAlignment)]) -> Self {
+    pub(super) fn new(view: &View, columns: &[Column<'static>]) -> Self {
         let mut grid = Self::bare(view);
-        grid.table.set_header(columns.iter().map(|(name, _)| *name).collect::<Vec<_>>());
-        for (column, (_, alignment)) in grid.table.column_iter_mut().zip(columns) {
-            column.set_cell_alignment(*alignment);
+        grid.table.set_header(columns.iter().map(|column| column.name).collect::<Vec<_>>());
+        for (column, wanted) in grid.table.column_iter_mut().zip(columns) {
+            column.set_cell_alignment(wanted.alignment);
         }
+        grid.columns = columns.to_vec();
         grid.tighten();
         grid
     }
@@ -54,20 +80,29 @@ impl Grid {
                 table.set_content_arrangement(ContentArrangement::Disabled);
             }
         }
-        Self { table, rows: 0 }
+        Self { table, columns: Vec::new(), rows: 0 }
     }
 
     pub(super) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        self.table.add_row(cells.into_iter().map(|cell| plain(&cell)).collect::<Vec<_>>());
+        let cells: Vec<String> = cells.into_iter().map(|cell| plain(&cell)).collect();
+        for (column, cell) in self.columns.iter_mut().zip(&cells) {
+            column.whole &= cell.chars().count() <= LONGEST_WHOLE;
+        }
+        self.table.add_row(cells);
         self.rows += 1;
     }
 
     /// The table, or this sentence when it has no row.
-    pub(super) fn or(self, nothing: &str) -> String {
+    pub(super) fn or(mut self, nothing: &str) -> String {
         if self.rows == 0 { format!("{nothing}\n") } else { self.text() }
     }
 
-    pub(super) fn text(&self) -> String {
+    pub(super) fn text(&mut self) -> String {
+        for (column, wanted) in self.table.column_iter_mut().zip(&self.columns) {
+            if wanted.whole {
+                column.set_constraint(comfy_table::ColumnConstraint::ContentWidth);
+            }
+        }
         let mut text = String::new();
         for line in self.table.lines() {
             text.push_str(line.trim_end());
