@@ -20,13 +20,13 @@ use serde_json::Value;
 
 use super::{
     budget::ErrorBudget,
-    stage::{Content, Repeat, Staged},
+    stage::{Content, Repeat, Staged, short_form},
 };
 use crate::{
     domain::{
         counts::Counts,
         ids::RunId,
-        record::MappedRow,
+        record::{EXTERNAL_ID_CHARS, MappedRow},
         status::{RawStatus, Stage},
         wording::client_safe,
     },
@@ -36,6 +36,9 @@ use crate::{
 
 /// Longest text kept of an item that could not be read, in bytes.
 const BROKEN_TEXT_BYTES: usize = 64 * 1024;
+
+/// Longest reason that a raw event keeps.
+const REASON_CHARS: usize = 300;
 
 /// What the decision is made with, besides the page.
 #[derive(Clone)]
@@ -139,6 +142,7 @@ impl Page<'_> {
     }
 
     fn raw(&mut self, item: &Staged, payload: String, status: RawStatus, reason: Option<String>) -> usize {
+        let reason = reason.map(|text| text.chars().take(REASON_CHARS).collect());
         self.writes.raw.push(RawWrite::New {
             external_id: item.external_id.clone(),
             payload,
@@ -184,7 +188,7 @@ impl Page<'_> {
             raw,
             Stage::Decode,
             "record_unreadable",
-            format!("decode:{reason}"),
+            bounded(format!("decode:{reason}")),
             format!(
                 "{} cannot be read: {reason}",
                 if item.external_id.is_empty() { "item" } else { &item.external_id }
@@ -246,12 +250,176 @@ impl Page<'_> {
     }
 }
 
+/// Fingerprints are keys: one that would be too long goes by its short form.
+fn bounded(fingerprint: String) -> String {
+    if fingerprint.chars().count() > EXTERNAL_ID_CHARS { short_form(&fingerprint) } else { fingerprint }
+}
+
 /// The fingerprint (class, field, map version) and the text of a record that could not be mapped.
 pub(super) fn describe(map: &FieldMap, errors: &[FieldError]) -> (String, String) {
     let mut parts: Vec<String> = errors.iter().map(|e| format!("{}:{}", e.code, e.field)).collect();
     parts.sort_unstable();
     parts.dedup();
-    let fingerprint = format!("map:{}@{}", parts.join("+"), map.version);
+    let fingerprint = bounded(format!("map:{}@{}", parts.join("+"), map.version));
     let message = errors.iter().map(|e| format!("{}: {}", e.field, e.message)).collect::<Vec<_>>().join("; ");
     (fingerprint, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::domain::ids::InternalId;
+
+    const MAP: &str = "version: \"1\"\nstream: contacts\nobject_type: contact\ntable: crm_leads\nfields:\n  \
+                       - { to: contact_name, label: Name, type: text, from: name, required: true }\n\
+                       ignore_when:\n  - { field: kind, equals: test, reason: a test record }\n";
+    const OLD: &str = "2026-01-01T00:00:00Z";
+    const NEW: &str = "2026-01-02T00:00:00Z";
+
+    fn context(with_map: bool) -> Context {
+        let map = FieldMap::parse("any", "contacts.yaml", MAP).expect("the map is right");
+        Context {
+            run: RunId(9),
+            stream: "contacts".to_owned(),
+            is_test: false,
+            map: with_map.then(|| Arc::new(map)),
+            budget: ErrorBudget { count: 1000, share: 1.0, min_seen: 1000 },
+            before: Counts::default(),
+        }
+    }
+
+    fn item(content: Content, repeat: Repeat, at: Option<&str>) -> Staged {
+        Staged {
+            external_id: "1".to_owned(),
+            payload_hash: "h1".to_owned(),
+            source_updated_at: at.map(|at| at.parse().expect("a time")),
+            content,
+            repeat,
+        }
+    }
+
+    fn stored(hash: &str, run: i64, at: Option<&str>, is_test: bool) -> Known {
+        Known {
+            link_id: 1,
+            internal_table: "crm_leads".to_owned(),
+            internal_id: InternalId(1),
+            payload_hash: hash.to_owned(),
+            record_hash: String::new(),
+            source_updated_at: at.map(|at| at.parse().expect("a time")),
+            last_run_id: RunId(run),
+            is_test,
+        }
+    }
+
+    /// Every way an item can stand, and the one bucket it ends in (P3, N4).
+    #[test]
+    fn each_item_ends_in_the_one_bucket_that_the_table_says() {
+        let good = || Content::Record(json!({"id": "1", "name": "Ada"}));
+        let unmappable = || Content::Record(json!({"id": "1"}));
+        let test_record = || Content::Record(json!({"id": "1", "name": "Ada", "kind": "test"}));
+        let no = Repeat::No;
+        let table: Vec<(&str, Staged, Option<Known>, bool, &str)> = vec![
+            ("new", item(good(), no, None), None, true, "created"),
+            (
+                "stored with another payload",
+                item(good(), no, None),
+                Some(stored("h0", 8, None, false)),
+                true,
+                "updated",
+            ),
+            (
+                "stored with the same payload",
+                item(good(), no, None),
+                Some(stored("h1", 8, None, false)),
+                true,
+                "unchanged",
+            ),
+            ("stored by this run", item(good(), no, None), Some(stored("h1", 9, None, false)), true, "duplicate"),
+            (
+                "seen in this run",
+                item(good(), Repeat::SameInRun, None),
+                Some(stored("h1", 8, None, false)),
+                true,
+                "duplicate",
+            ),
+            ("superseded in the page", item(good(), Repeat::SupersededInPage, None), None, true, "ignored"),
+            (
+                "older than stored",
+                item(good(), no, Some(OLD)),
+                Some(stored("h0", 8, Some(NEW), false)),
+                true,
+                "ignored",
+            ),
+            ("as old as stored", item(good(), no, Some(NEW)), Some(stored("h0", 8, Some(NEW), false)), true, "updated"),
+            (
+                "newer than stored",
+                item(good(), no, Some(NEW)),
+                Some(stored("h0", 8, Some(OLD), false)),
+                true,
+                "updated",
+            ),
+            ("stored by a test batch", item(good(), no, None), Some(stored("h1", 8, None, true)), true, "updated"),
+            ("left out by a rule", item(test_record(), no, None), None, true, "ignored"),
+            ("unmappable", item(unmappable(), no, None), None, true, "failed"),
+            ("no map", item(good(), no, None), None, false, "ignored"),
+            ("no id", item(Content::NoId(json!({})), no, None), None, true, "failed"),
+            (
+                "unreadable",
+                item(Content::Broken { text: "{".into(), reason: "not JSON".into() }, no, None),
+                None,
+                true,
+                "failed",
+            ),
+        ];
+        for (what, staged, known, with_map, bucket) in table {
+            let known: KnownRecords = known.into_iter().map(|k| ("1".to_owned(), k)).collect();
+            let writes = decide(&context(with_map), &[staged], &known);
+            let c = writes.counts;
+            assert!(c.add_up() && c.seen == 1, "{what}: {c:?}");
+            let told = [
+                ("created", c.created),
+                ("updated", c.updated),
+                ("unchanged", c.unchanged),
+                ("duplicate", c.duplicate),
+                ("ignored", c.ignored),
+                ("failed", c.failed),
+            ];
+            assert_eq!(told.iter().find(|(_, n)| *n == 1).map(|(name, _)| *name), Some(bucket), "{what}");
+            let (raw, records, letters) = match bucket {
+                "created" | "updated" => (1, 1, 0),
+                "ignored" => (1, 0, 0),
+                "failed" => (1, 0, 1),
+                _ => (0, 0, 0),
+            };
+            assert_eq!(
+                (writes.raw.len(), writes.records.len(), writes.dead_letters.len()),
+                (raw, records, letters),
+                "{what}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_spent_budget_holds_the_cursor_with_the_page_that_spent_it() {
+        let mut context = context(true);
+        context.budget = ErrorBudget { count: 2, share: 1.0, min_seen: 1000 };
+        let bad = |_| item(Content::NoId(json!({})), Repeat::No, None);
+        let two: Vec<Staged> = (0..2).map(bad).collect();
+        assert!(!decide(&context, &two, &KnownRecords::new()).hold_cursor);
+        context.before = Counts { seen: 1, failed: 1, ..Counts::default() };
+        assert!(decide(&context, &two, &KnownRecords::new()).hold_cursor);
+    }
+
+    #[test]
+    fn a_dead_letters_text_names_the_field_and_never_the_value() {
+        let secret = json!({"id": "1", "name": {"canary": "+12125550123"}});
+        let writes = decide(&context(true), &[item(Content::Record(secret), Repeat::No, None)], &KnownRecords::new());
+        let letter = &writes.dead_letters[0];
+        assert!(letter.message_internal.starts_with("name: "), "{}", letter.message_internal);
+        for text in [&letter.message_internal, &letter.message_client_safe, &letter.fingerprint, &letter.remedy] {
+            assert!(!text.contains("canary") && !text.contains("2125550123"), "{text}");
+        }
+    }
 }

@@ -9,14 +9,14 @@ use serde_json::Value;
 use crate::{
     domain::{
         clock::Timestamp,
-        record::{Item, payload_hash, text_hash},
+        record::{EXTERNAL_ID_CHARS, Item, payload_hash, text_hash},
     },
     mapping::FieldMap,
 };
 
 /// How many of a run's latest records are remembered to recognise a repeat. Past that, a repeat of an unchanged record
 /// counts as unchanged; one of a record that this run wrote is still recognised by its object link.
-pub const REPEAT_WINDOW: usize = 200_000;
+pub const REPEAT_WINDOW: usize = 100_000;
 
 /// Names of unmapped fields kept per run; a payload with random keys must not grow the memory.
 const UNMAPPED_NAMES: usize = 200;
@@ -123,6 +123,12 @@ pub fn stage(items: Vec<Item>, window: &mut RepeatWindow) -> Vec<Staged> {
         }
     }
     staged
+}
+
+/// The beginning of a text that is too long for a key, and enough of its hash to tell it from others.
+pub(super) fn short_form(text: &str) -> String {
+    let begin: String = text.chars().take(EXTERNAL_ID_CHARS - 40).collect();
+    format!("{begin}...{}", text_hash(text).get(..32).unwrap_or_default())
 }
 
 /// Of several versions of one id in a page the newest is kept: by the provider's own time, else the last.

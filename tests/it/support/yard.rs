@@ -124,10 +124,6 @@ impl<'d> Yard<'d> {
         self.database.sql.number(sql).await
     }
 
-    pub async fn execute(&self, sql: &str) -> u64 {
-        self.database.sql.ok(sql).await
-    }
-
     /// P1, P3, P6 read from the tables, as they must hold whenever nothing is running.
     pub async fn assert_settled(&self) {
         for (what, sql) in [
