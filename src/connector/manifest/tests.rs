@@ -305,7 +305,7 @@ dynamic_streams: []
 "##;
     let Err(problems) = Manifest::load(text) else { panic!("must be refused") };
     let has = |path: &str, line: u64, part: &str| {
-        let found = problems.iter().any(|p| p.path == path && p.line == line && p.message.contains(part));
+        let found = problems.iter().any(|p| p.field == path && p.line == Some(line) && p.message.contains(part));
         assert!(found, "{path} {line} {part}\n{problems:#?}");
     };
     has("streams[0].retriever.requester.http_method", 8, "PATCH");
