@@ -152,4 +152,6 @@ mod hubspot_tests;
 #[cfg(test)]
 mod request_tests;
 #[cfg(test)]
+mod simulator_tests;
+#[cfg(test)]
 mod tests;
