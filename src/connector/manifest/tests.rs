@@ -139,6 +139,7 @@ async fn circles_end_as_stuck() {
         let connector = connector(&manifest(paging, ""), json!({"base_url": server.base}));
         let error = drain(&connector, request("things", SyncMode::FullRefresh, None)).await.unwrap_err();
         assert_eq!(error.kind, ErrorKind::Stuck, "{error}");
+        assert!(server.seen().len() < 30, "it was noticed only after {} pages", server.seen().len());
     }
 }
 
