@@ -17,3 +17,4 @@ pub mod store;
 pub mod system_clock;
 pub mod telemetry;
 pub mod vault;
+pub mod yaml;

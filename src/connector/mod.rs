@@ -17,6 +17,7 @@
 
 pub mod credential;
 pub mod error;
+mod external_id;
 pub mod file;
 pub mod http;
 pub mod manifest;
@@ -116,3 +117,6 @@ pub trait Connector: Send + Sync {
         self.streams().iter().find(|s| s.name == name)
     }
 }
+
+#[cfg(test)]
+mod shipped_tests;

@@ -15,9 +15,9 @@ use super::{
     credential::CredentialSource,
     file::{FileConnector, FileSource},
     http::HttpGate,
-    manifest::{Manifest, ManifestConnector, Problem},
+    manifest::{Manifest, ManifestConnector},
 };
-use crate::mapping::FieldMap;
+use crate::{mapping::FieldMap, yaml::Problem};
 
 /// A larger file is no manifest and no field map.
 const MAX_FILE_BYTES: u64 = 8 * 1024 * 1024;
@@ -81,10 +81,11 @@ impl LoadProblem {
         Self { file: file.to_owned(), line: None, what: what.into(), remedy: remedy.to_owned() }
     }
 
-    fn of_manifest(file: &Path, problem: Problem) -> Self {
-        let Problem { path, line, message, remedy } = problem;
-        let what = if path.is_empty() { message } else { format!("{path}: {message}") };
-        Self { file: file.to_owned(), line: (line > 0).then_some(line), what, remedy }
+    /// What is wrong inside a document of the folder.
+    fn of(file: &Path, problem: Problem) -> Self {
+        let Problem { line, field, message, remedy } = problem;
+        let what = if field.is_empty() { message } else { format!("{field}: {message}") };
+        Self { file: file.to_owned(), line, what, remedy }
     }
 }
 
@@ -236,6 +237,12 @@ fn folder(dir: &Path, problems: &mut Vec<LoadProblem>) -> Option<ProviderFolder>
     let key = loaded.as_ref().map_or(dir_name, |folder| folder.provider_key.clone());
     let (maps, broken_maps) = maps(dir, &key, problems);
     if let Some(folder) = &mut loaded {
+        for map in maps.iter().filter(|map| folder.streams.iter().all(|stream| stream.name != map.stream)) {
+            let known: Vec<_> = folder.streams.iter().map(|stream| stream.name.as_str()).collect();
+            let what = format!("the connector has no stream '{}'", map.stream);
+            let remedy = format!("name it after one of its streams: {}", known.join(", "));
+            problems.push(LoadProblem::new(&dir.join("mappings").join(format!("{}.yaml", map.stream)), what, &remedy));
+        }
         (folder.maps, folder.broken_maps) = (maps, broken_maps);
     }
     loaded
@@ -245,7 +252,7 @@ fn by_manifest(dir: &Path, dir_name: &str, file: &Path, problems: &mut Vec<LoadP
     let manifest = match Manifest::load(&text(file, problems)?) {
         Ok(manifest) => manifest,
         Err(found) => {
-            problems.extend(found.into_iter().map(|problem| LoadProblem::of_manifest(file, problem)));
+            problems.extend(found.into_iter().map(|problem| LoadProblem::of(file, problem)));
             return None;
         }
     };
@@ -269,7 +276,7 @@ fn by_file(dir: &Path, dir_name: &str, file: &Path, problems: &mut Vec<LoadProbl
     let source = match FileSource::load(&text(file, problems)?) {
         Ok(source) => source,
         Err(found) => {
-            problems.extend(found.into_iter().map(|problem| LoadProblem::of_manifest(file, problem)));
+            problems.extend(found.into_iter().map(|problem| LoadProblem::of(file, problem)));
             return None;
         }
     };
@@ -290,7 +297,15 @@ fn by_file(dir: &Path, dir_name: &str, file: &Path, problems: &mut Vec<LoadProbl
 
 /// The field maps under `mappings/`, in the order of their file names; and the files that hold none.
 fn maps(dir: &Path, provider_key: &str, problems: &mut Vec<LoadProblem>) -> (Vec<Arc<FieldMap>>, Vec<PathBuf>) {
-    let Ok(entries) = fs::read_dir(dir.join("mappings")) else { return (Vec::new(), Vec::new()) };
+    let mappings = dir.join("mappings");
+    let entries = match fs::read_dir(&mappings) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return (Vec::new(), Vec::new()),
+        Err(_) => {
+            problems.push(LoadProblem::new(&mappings, "the directory cannot be read", "correct its rights"));
+            return (Vec::new(), Vec::new());
+        }
+    };
     let mut files: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
     files.retain(|file| file.extension().is_some_and(|extension| extension == "yaml" || extension == "yml"));
     files.sort();
@@ -310,16 +325,7 @@ fn maps(dir: &Path, provider_key: &str, problems: &mut Vec<LoadProblem>) -> (Vec
                 problems.push(LoadProblem::new(&file, what, "give one of them another version"));
             }
             Ok(map) => maps.push(Arc::new(map)),
-            Err(found) => problems.extend(found.into_iter().map(|problem| LoadProblem {
-                file: file.clone(),
-                line: problem.line,
-                what: if problem.field.is_empty() {
-                    problem.message
-                } else {
-                    format!("{}: {}", problem.field, problem.message)
-                },
-                remedy: problem.remedy,
-            })),
+            Err(found) => problems.extend(found.into_iter().map(|problem| LoadProblem::of(&file, problem))),
         }
         if problems.len() > before {
             broken.push(file);
@@ -360,6 +366,22 @@ mod tests {
             assert!(told.iter().any(|line| line.contains(part)), "{part}: {told:#?}");
         }
         assert_eq!(Catalogue::load(&dirs).err(), Some(problems));
+    }
+
+    #[test]
+    fn a_field_map_without_a_stream_and_a_broken_one_are_told_and_the_folder_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        put(dir.path(), "csv/file.yaml", include_str!("../../connectors/csv/file.yaml"));
+        let map = include_str!("../../connectors/csv/mappings/leads.yaml");
+        put(dir.path(), "csv/mappings/leads.yaml", map);
+        put(dir.path(), "csv/mappings/deals.yaml", &map.replace("stream: leads", "stream: deals"));
+        put(dir.path(), "csv/mappings/calls.yaml", "stream: calls\nversion: [\n");
+        let (catalogue, problems) = Catalogue::read(&[dir.path().to_owned()]);
+        let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        assert_eq!(told.len(), 2, "{told:#?}");
+        assert!(told[0].contains("calls.yaml:") && told[0].contains("not readable as YAML"), "{told:#?}");
+        assert!(told[1].contains("deals.yaml: the connector has no stream 'deals'"), "{told:#?}");
+        assert!(catalogue.folder("csv").unwrap().map("leads").is_some());
     }
 
     #[test]

@@ -11,8 +11,8 @@ use crate::{
         schedule::{Schedule, format_duration},
         status::{ClientStatus, Environment, ProviderStatus, SyncMode},
     },
-    mapping::document,
     store::catalogue::{Connection, Job},
+    yaml,
 };
 
 #[derive(Serialize)]
@@ -109,7 +109,7 @@ pub fn to_yaml(current: &CurrentState) -> Result<String, String> {
             .collect(),
         connections: current.connections.iter().map(|known| connection(known, &current.jobs)).collect(),
     };
-    document::to_yaml(&file)
+    yaml::to_yaml(&file)
 }
 
 fn connection<'a>(known: &'a Connection, jobs: &'a [Job]) -> ConnectionOut<'a> {

@@ -24,7 +24,7 @@ use crate::{
         schedule::Schedule,
         status::{ClientStatus, Environment, ProviderStatus, SyncMode},
     },
-    mapping::document,
+    yaml,
 };
 
 /// What is known of a provider from its connector folder.
@@ -124,7 +124,7 @@ pub struct DeclarationProblem {
 }
 
 impl DeclarationProblem {
-    fn of(file: &str, problem: document::Problem) -> Self {
+    fn of(file: &str, problem: yaml::Problem) -> Self {
         let place = Place { file: file.to_owned(), line: problem.line };
         Self { place, field: problem.field, message: problem.message, remedy: problem.remedy }
     }

@@ -13,7 +13,7 @@ use crate::{
         schedule::{self, Schedule},
         status::{ClientStatus, ProviderStatus, SyncMode},
     },
-    mapping::document::{self, NodeValue, Problem, Table, nearest},
+    yaml::{self, Dialect, NodeValue, Problem, Table, nearest},
 };
 
 /// Longest key that people type.
@@ -32,7 +32,7 @@ pub fn parse(files: &[(String, String)], known: &Known) -> Result<DeclarationFil
     let mut told = Vec::new();
     let mut roots = Vec::new();
     for (file, text) in files {
-        match document::parse(text) {
+        match yaml::parse(text, Dialect::Strict) {
             Ok(root) => roots.push((file, root)),
             Err(problem) => told.push(DeclarationProblem::of(file, problem)),
         }

@@ -1,6 +1,6 @@
 //! Secrets that stand where they must not: in the `config` of a connection, or as a credential itself.
 
-use crate::mapping::document::{Node, NodeValue, Problem};
+use crate::yaml::{Node, NodeValue, Problem};
 
 /// Parts of names that secrets have.
 const NAMES: &[&str] = &[
@@ -25,7 +25,7 @@ pub(super) fn refuse_in_config(node: &Node, path: &str, problems: &mut Vec<Probl
         NodeValue::Table(entries) => {
             for (name, value) in entries {
                 let path = format!("{path}.{name}");
-                let held = matches!(value.value, NodeValue::Text(_) | NodeValue::Integer(_) | NodeValue::Float(_));
+                let held = matches!(value.value, NodeValue::Text(_) | NodeValue::Number(_));
                 if held && names_a_secret(name) {
                     let remedy =
                         "take it out, change it at the provider, and name it as `credential: env:NAME` or `file:PATH`";
@@ -44,7 +44,7 @@ pub(super) fn refuse_in_config(node: &Node, path: &str, problems: &mut Vec<Probl
                 refuse_in_config(item, &format!("{path}[{index}]"), problems);
             }
         }
-        NodeValue::Null | NodeValue::Bool(_) | NodeValue::Integer(_) | NodeValue::Float(_) | NodeValue::Text(_) => {}
+        NodeValue::Null | NodeValue::Bool(_) | NodeValue::Number(_) | NodeValue::Text(_) => {}
     }
 }
 

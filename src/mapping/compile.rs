@@ -9,14 +9,16 @@ use super::{
     Field, FieldMap, FieldNote, MapProblem, Plan,
     coerce::Kind,
     coverage::Coverage,
-    document::{self, Node, NodeValue, Table, nearest},
     ignore::{Condition, IgnoreRule},
     options,
     path::Path,
 };
-use crate::domain::{
-    business::{self, BusinessTable, Column},
-    record::{Cell, text_hash},
+use crate::{
+    domain::{
+        business::{self, BusinessTable, Column},
+        record::{Cell, text_hash},
+    },
+    yaml::{self, Dialect, Node, NodeValue, Table, nearest},
 };
 
 /// Longest version and object type, as the database holds them.
@@ -25,7 +27,7 @@ const LONGEST_NAME: usize = 60;
 const LONGEST_TEXT: usize = 200;
 
 pub(super) fn compile(provider_key: &str, file_name: &str, text: &str) -> Result<FieldMap, Vec<MapProblem>> {
-    let root = document::parse(text).map_err(|problem| vec![problem])?;
+    let root = yaml::parse(text, Dialect::Strict).map_err(|problem| vec![problem])?;
     let mut problems = Vec::new();
     let map = read(provider_key, file_name, text, &root, &mut problems);
     problems.sort_by_key(|problem| problem.line);

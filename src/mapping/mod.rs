@@ -34,18 +34,15 @@
 mod coerce;
 mod compile;
 mod coverage;
-pub mod document;
 mod ignore;
 mod money;
 mod options;
 mod path;
 mod phone;
-mod table;
 #[cfg(test)]
 mod tests;
 mod time;
 
-pub use document::Problem as MapProblem;
 use serde_json::Value;
 
 use self::{
@@ -58,6 +55,7 @@ use crate::domain::{
     business::BusinessTable,
     record::{Cell, MappedRow, text_hash},
 };
+pub use crate::yaml::Problem as MapProblem;
 
 /// A compiled field map: one stream of one provider, one version.
 #[derive(Debug)]

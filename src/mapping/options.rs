@@ -7,16 +7,18 @@ use std::collections::HashMap;
 use super::{
     Absent, MapProblem,
     coerce::{EnumRule, Kind},
-    document::{Node, NodeValue, Table, nearest},
     money::{self, CurrencyRule, MoneyRule, Unit},
     path::Path,
     phone::DefaultRegion,
     time::{TimeFormat, TimeRule},
 };
-use crate::domain::{
-    business::{BusinessTable, Column, ColumnType},
-    clock::Timestamp,
-    record::Cell,
+use crate::{
+    domain::{
+        business::{BusinessTable, Column, ColumnType},
+        clock::Timestamp,
+        record::Cell,
+    },
+    yaml::{Node, NodeValue, Table, nearest},
 };
 
 pub(super) const KNOWN_TYPES: &str =
@@ -243,7 +245,7 @@ fn fits(text: &str, column: &Column, line: Option<u64>, field: &str, problems: &
 pub(super) fn constant(node: &Node, column: &Column, field: &str, problems: &mut Vec<MapProblem>) -> Option<Cell> {
     let cell = match (column.kind, &node.value) {
         (ColumnType::Text, _) => node.scalar_text().map(Cell::Text),
-        (ColumnType::Integer, NodeValue::Integer(number)) => Some(Cell::Integer(*number)),
+        (ColumnType::Integer, NodeValue::Number(number)) => number.as_i64().map(Cell::Integer),
         (ColumnType::Bool, NodeValue::Bool(truth)) => Some(Cell::Bool(*truth)),
         (ColumnType::Decimal, _) => {
             node.scalar_text().and_then(|text| money::decimal(&serde_json::Value::String(text)).ok()).map(Cell::Decimal)
@@ -284,11 +286,7 @@ pub(super) fn absent(
                 let cell = column.zip(value).and_then(|(column, node)| constant(node, column, &field, problems));
                 value.map(|_| cell.map_or(Absent::Null, Absent::Constant))
             }),
-            NodeValue::Bool(_)
-            | NodeValue::Integer(_)
-            | NodeValue::Float(_)
-            | NodeValue::Text(_)
-            | NodeValue::List(_) => None,
+            NodeValue::Bool(_) | NodeValue::Number(_) | NodeValue::Text(_) | NodeValue::List(_) => None,
         };
         match rule {
             Some(Absent::Fail) => Absent::Fail,

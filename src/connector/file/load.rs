@@ -1,13 +1,10 @@
 //! Reading `file.yaml`: which files a folder's connections bring, and how they are written.
 
-use crate::connector::{
-    StreamSpec,
-    manifest::{
-        Problem,
-        yaml::{self, Kind, Node},
-    },
+use crate::{
+    connector::StreamSpec,
+    domain::status::SyncMode,
+    yaml::{self, Dialect, Problem, Table},
 };
-use crate::domain::status::SyncMode;
 
 /// How a file is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,35 +37,13 @@ impl FileSource {
     /// # Errors
     /// All that is wrong with it.
     pub fn load(text: &str) -> Result<Self, Vec<Problem>> {
-        let tree = yaml::parse(text).map_err(|error| {
-            let remedy = "correct the YAML".to_owned();
-            vec![Problem { path: String::new(), line: error.line, message: error.message, remedy }]
-        })?;
-        let mut reading = Reading(Vec::new());
-        reading.keys(&tree, "", &["provider_key", "name", "category", "streams"]);
-        let mut streams = Vec::new();
-        match tree.get("streams").map(|node| &node.kind) {
-            Some(Kind::List(items)) if !items.is_empty() => {
-                for (at, node) in items.iter().enumerate() {
-                    streams.extend(reading.stream(node, &format!("streams[{at}]")));
-                }
-            }
-            _ => reading.problem(&tree, "streams", "a list of streams is expected"),
+        let tree = yaml::parse(text, Dialect::Strict).map_err(|problem| vec![problem])?;
+        let mut problems = Vec::new();
+        let source = Table::open(&tree, "", &mut problems).map(|table| source(table, &mut problems));
+        match source {
+            Some(source) if problems.is_empty() => Ok(source),
+            Some(_) | None => Err(problems),
         }
-        let text = |key| tree.get(key).and_then(Node::text).map(str::to_owned);
-        if !reading.0.is_empty() {
-            return Err(reading.0);
-        }
-        let spec = |stream: &FileStream| StreamSpec {
-            name: stream.name.clone(),
-            primary_key: stream.primary_key.iter().map(|name| vec![name.clone()]).collect(),
-            sync_modes: vec![SyncMode::FullRefresh],
-            cursor_field: None,
-            json_schema: None,
-        };
-        let specs = streams.iter().map(spec).collect();
-        let (provider_key, name, category) = (text("provider_key"), text("name"), text("category"));
-        Ok(Self { provider_key, name, category, streams, specs })
     }
 
     pub fn streams(&self) -> &[StreamSpec] {
@@ -76,60 +51,72 @@ impl FileSource {
     }
 }
 
-struct Reading(Vec<Problem>);
-
-impl Reading {
-    fn problem(&mut self, node: &Node, path: &str, message: &str) {
-        let remedy = "correct the file".to_owned();
-        self.0.push(Problem { path: path.to_owned(), line: node.line, message: message.to_owned(), remedy });
+fn source(mut table: Table<'_>, problems: &mut Vec<Problem>) -> FileSource {
+    let mut text = |key| table.text(key, problems);
+    let (provider_key, name, category) = (text("provider_key"), text("name"), text("category"));
+    let items = table.items("streams");
+    if items.is_empty() {
+        let remedy = "list at least one stream with name, format and primary_key";
+        problems.push(Problem::new(table.line, "streams", "a list of streams is expected", remedy));
     }
-
-    fn keys(&mut self, node: &Node, path: &str, known: &[&str]) {
-        if !matches!(node.kind, Kind::Map(_)) {
-            self.problem(node, path, "a map is expected");
+    let mut streams: Vec<FileStream> = Vec::new();
+    for (at, node) in items.into_iter().enumerate() {
+        let path = format!("streams[{at}]");
+        let found = Table::open(node, &path, problems).and_then(|table| stream(table, problems));
+        if let Some(twice) = found.as_ref().filter(|found| streams.iter().any(|have| have.name == found.name)) {
+            let message = format!("two streams are called '{}'", twice.name);
+            problems.push(Problem::new(node.line, &path, message, "give one of them another name"));
         }
-        for (key, value) in node.entries().iter().filter(|(key, _)| !known.contains(&key.as_str())) {
-            let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-            self.problem(value, &path, &format!("'{key}' is not known here; known: {}", known.join(", ")));
-        }
+        streams.extend(found);
     }
+    table.finish(problems);
+    let spec = |stream: &FileStream| StreamSpec {
+        name: stream.name.clone(),
+        primary_key: stream.primary_key.iter().map(|name| vec![name.clone()]).collect(),
+        sync_modes: vec![SyncMode::FullRefresh],
+        cursor_field: None,
+        json_schema: None,
+    };
+    let specs = streams.iter().map(spec).collect();
+    FileSource { provider_key, name, category, streams, specs }
+}
 
-    fn stream(&mut self, node: &Node, path: &str) -> Option<FileStream> {
-        self.keys(node, path, &["name", "format", "primary_key", "delimiter", "encoding"]);
-        let text = |key: &str| node.get(key).and_then(Node::text);
-        if text("name").is_none() {
-            self.problem(node, path, "'name' is missing");
-        }
-        if text("encoding").is_some_and(|encoding| !encoding.eq_ignore_ascii_case("utf-8")) {
-            self.problem(node, &format!("{path}.encoding"), "only utf-8 is read in this version; convert the file");
-        }
-        let delimiter = match text("delimiter") {
-            None => Some(b','),
-            Some(text) => match *text.as_bytes() {
-                [byte] if byte.is_ascii() && !matches!(byte, b'"' | b'\n' | b'\r') => Some(byte),
-                _ => None,
-            },
-        };
-        if delimiter.is_none() {
-            self.problem(node, &format!("{path}.delimiter"), "one ASCII character is expected");
-        }
-        let format = match text("format") {
-            Some("csv") => delimiter.map(|delimiter| FileFormat::Csv { delimiter }),
-            Some("jsonl") => Some(FileFormat::JsonLines),
-            _ => {
-                self.problem(node, &format!("{path}.format"), "csv or jsonl is expected");
-                None
-            }
-        };
-        let key = node.get("primary_key").map(|node| match &node.kind {
-            Kind::Text(text) => Some(vec![text.clone()]),
-            Kind::List(items) => items.iter().map(|item| item.text().map(str::to_owned)).collect(),
-            Kind::Null | Kind::Bool(_) | Kind::Number(_) | Kind::Map(_) => None,
-        });
-        let key = key.flatten().filter(|key| !key.is_empty());
-        if key.is_none() {
-            self.problem(node, &format!("{path}.primary_key"), "a column or a list of columns is expected");
-        }
-        Some(FileStream { name: text("name")?.to_owned(), format: format?, primary_key: key? })
+fn stream(mut table: Table<'_>, problems: &mut Vec<Problem>) -> Option<FileStream> {
+    let line = table.line;
+    let name = table.required_text("name", "name it as jobs and field maps call it", problems);
+    if table.text("encoding", problems).is_some_and(|encoding| !encoding.eq_ignore_ascii_case("utf-8")) {
+        let message = "only utf-8 is read in this version";
+        problems.push(Problem::new(line, &table.path("encoding"), message, "convert the file"));
     }
+    let delimiter = table.text("delimiter", problems);
+    let byte = match delimiter.as_deref().unwrap_or(",").as_bytes() {
+        [byte] if byte.is_ascii() && !matches!(byte, b'"' | b'\n' | b'\r') => Some(*byte),
+        _ => None,
+    };
+    if byte.is_none() {
+        let message = "one ASCII character is expected that is neither a quote nor a line end";
+        problems.push(Problem::new(line, &table.path("delimiter"), message, "write e.g. \",\" or \";\" or \"\\t\""));
+    }
+    let format = match table.text("format", problems).as_deref() {
+        Some("csv") => byte.map(|delimiter| FileFormat::Csv { delimiter }),
+        Some("jsonl") if delimiter.is_some() => {
+            let message = "has no meaning for jsonl: each line is one JSON object";
+            problems.push(Problem::new(line, &table.path("delimiter"), message, "leave it out"));
+            None
+        }
+        Some("jsonl") => Some(FileFormat::JsonLines),
+        Some(_) | None => {
+            let message = "csv or jsonl is expected";
+            problems.push(Problem::new(line, &table.path("format"), message, "write csv or jsonl"));
+            None
+        }
+    };
+    let primary_key = table.texts("primary_key", problems);
+    if primary_key.is_empty() {
+        let message = "a column or a list of columns is expected";
+        let remedy = "name what tells one row from another; a row without it is a dead letter";
+        problems.push(Problem::new(line, &table.path("primary_key"), message, remedy));
+    }
+    table.finish(problems);
+    Some(FileStream { name: name?, format: format?, primary_key })
 }

@@ -73,8 +73,8 @@ impl Connector for FileConnector {
         let mut readable = Vec::new();
         for stream in &self.source.streams {
             // With several streams a connection may bring only some of the files.
-            let named =
-                self.config.get("path").is_some() || self.config.pointer(&format!("/paths/{}", stream.name)).is_some();
+            let of_stream = self.config.get("paths").and_then(|paths| paths.get(&stream.name));
+            let named = self.config.get("path").is_some() || of_stream.is_some();
             if named || self.source.streams.len() == 1 {
                 self.page(&stream.name, None, Some(1), &traffic).await?;
                 readable.push(stream.name.as_str());

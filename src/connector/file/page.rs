@@ -18,7 +18,7 @@ use super::{
     rows::{self, Cut, MAX_ROW_BYTES},
 };
 use crate::{
-    connector::{ConnectorError, ErrorKind, Page},
+    connector::{ConnectorError, ErrorKind, Page, external_id::external_id},
     domain::{
         cursor::Position,
         record::{BrokenItem, Item, RawRecord},
@@ -119,12 +119,13 @@ pub(super) fn read(
 
 fn open(path: &Path, stream: &FileStream) -> Result<Opened, ConnectorError> {
     let io = |error| unreadable(path, error);
-    let mut file = File::open(path).map_err(io)?;
-    let facts = file.metadata().map_err(io)?;
-    if !facts.is_file() {
+    // Asked before it is opened: opening a pipe would wait for somebody who writes.
+    if !std::fs::metadata(path).map_err(io)?.is_file() {
         let message = format!("{} is not a file; correct the option 'path'", path.display());
         return Err(ConnectorError::new(ErrorKind::Settings, message));
     }
+    let mut file = File::open(path).map_err(io)?;
+    let facts = file.metadata().map_err(io)?;
     let modified = facts.modified().ok().and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
     let modified_micros = modified.and_then(|since| i64::try_from(since.as_micros()).ok()).unwrap_or(0);
     let mut head = Vec::new();
@@ -269,16 +270,8 @@ impl Walk<'_> {
         Ok(Value::Object(self.header.iter().cloned().zip(fields.into_iter().map(Value::String)).collect::<Map<_, _>>()))
     }
 
-    /// The parts of the primary key joined with `:`; `None` when one is missing or empty.
     fn external_id(&self, payload: &Value) -> Option<String> {
-        let part = |name: &String| match payload.get(name)? {
-            Value::String(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
-            Value::Number(number) => Some(number.to_string()),
-            Value::Bool(truth) => Some(truth.to_string()),
-            Value::Null | Value::Array(_) | Value::Object(_) => None,
-        };
-        let parts: Option<Vec<_>> = self.stream.primary_key.iter().map(part).collect();
-        parts.filter(|parts| !parts.is_empty()).map(|parts| parts.join(":"))
+        external_id(self.stream.primary_key.iter().map(|name| payload.get(name)))
     }
 
     /// One line is broken, and over with.

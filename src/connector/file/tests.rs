@@ -170,11 +170,24 @@ async fn what_is_missing_is_said_in_the_options_words() {
 }
 
 #[test]
+fn the_same_stream_twice_and_a_delimiter_for_json_lines_are_refused() {
+    let stream = "{name: a, format: jsonl, primary_key: x}";
+    let problems = FileSource::load(&format!("streams:\n  - {stream}\n  - {stream}\n")).unwrap_err();
+    assert!(problems.len() == 1 && problems[0].line == Some(3), "{problems:?}");
+    let problems =
+        FileSource::load("streams: [{name: a, format: jsonl, delimiter: \";\", primary_key: x}]").unwrap_err();
+    assert!(problems.len() == 1 && problems[0].message.contains("jsonl"), "{problems:?}");
+    assert!(FileSource::load("- a list\n").is_err() && FileSource::load("streams: []\n").is_err());
+}
+
+#[test]
 fn a_declaration_that_cannot_be_meant_is_refused_whole() {
     let text = "streams:\n  - {name: a, format: xls, primary_key: [x]}\n  - {format: csv, delimiter: ab, encoding: latin1, colour: red}\n";
     let problems = FileSource::load(text).unwrap_err();
-    let told = format!("{problems:?}");
-    for part in ["csv or jsonl", "'name' is missing", "one ASCII", "only utf-8", "'colour'", "primary_key"] {
+    let told = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    for part in
+        ["csv or jsonl", "streams[1].name", "one ASCII", "only utf-8", "streams[1].colour", "streams[1].primary_key"]
+    {
         assert!(told.contains(part), "{part}: {told}");
     }
 }

@@ -71,14 +71,14 @@ impl Default for GateOptions {
 pub enum GateError {
     #[error("http.allow_private: '{0}' is not a network such as 127.0.0.0/8 or ::1/128")]
     NotANetwork(String),
-    #[error("the HTTP client could not be built (are the system's CA certificates installed?)")]
+    #[error("the HTTP client could not be built")]
     Client(#[source] reqwest::Error),
 }
 
 /// Shared by all connectors of the process: one client, one policy, one set of limits.
 pub struct HttpGate {
-    /// Speaks TLS only.
-    client: reqwest::Client,
+    /// Speaks TLS only. `None` on a machine without CA certificates: nobody could be told from anybody.
+    client: Option<reqwest::Client>,
     /// Speaks without TLS, and reaches nothing but what `allow_private` names.
     plain_client: reqwest::Client,
     policy: Arc<NetworkPolicy>,
@@ -90,23 +90,36 @@ pub struct HttpGate {
 impl HttpGate {
     /// Builds the client. Installs ring as the process's TLS provider when none is installed yet.
     ///
+    /// A machine without CA certificates gets a gate that reaches what `allow_private` names without TLS (a demo, a test, a
+    /// proxy on the same host) and refuses every `https` address with the remedy.
+    ///
     /// # Errors
-    /// A network in `allow_private` cannot be read, or the TLS roots cannot be loaded.
+    /// A network in `allow_private` cannot be read, or the client cannot be built.
     pub fn new(options: GateOptions, clock: Arc<dyn Clock>) -> Result<Arc<Self>, GateError> {
         // An error only says that somebody else was first; that provider is then used.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let policy = Arc::new(NetworkPolicy::new(&options.allow_private)?);
+        let plain_client = client_without_tls(&options, &policy).map_err(GateError::Client)?;
+        // The options are good, the other client was built with them: what can fail here is the loading of the roots.
         let client = client(&options, policy::GuardedResolver::new(Arc::clone(&policy), policy::Reach::Permitted))
             .https_only(true)
             .build()
-            .map_err(GateError::Client)?;
-        let plain_client = client_without_tls(&options, &policy).map_err(GateError::Client)?;
+            .inspect_err(|error| {
+                let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+                tracing::warn!(cause, "no CA certificates could be loaded: https addresses will be refused");
+            })
+            .ok();
         let limits = Limits::new(Arc::clone(&clock), options.requests_per_second, options.burst);
         Ok(Arc::new(Self { client, plain_client, policy, limits, options, clock }))
     }
 
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.clock
+    }
+
+    /// Whether CA certificates were found, so that `https` addresses can be asked.
+    pub fn speaks_tls(&self) -> bool {
+        self.client.is_some()
     }
 
     /// The rules by which addresses are refused.
@@ -130,5 +143,8 @@ fn client(options: &GateOptions, resolver: policy::GuardedResolver) -> reqwest::
 }
 
 fn client_without_tls(options: &GateOptions, policy: &Arc<NetworkPolicy>) -> reqwest::Result<reqwest::Client> {
-    client(options, policy::GuardedResolver::new(Arc::clone(policy), policy::Reach::Excepted)).build()
+    // It never speaks TLS, so it trusts nobody; by that it needs no certificates of the system.
+    client(options, policy::GuardedResolver::new(Arc::clone(policy), policy::Reach::Excepted))
+        .tls_certs_only([])
+        .build()
 }

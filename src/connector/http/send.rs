@@ -141,7 +141,11 @@ impl HttpGate {
 
     async fn attempt(&self, fetch: &Fetch<'_>, call: Call) -> Result<Answer, Failure> {
         let asked = answer::asked(call.method, &call.url);
-        let client = if call.url.scheme() == "https" { &self.client } else { &self.plain_client };
+        let client = match (call.url.scheme(), &self.client) {
+            ("https", Some(client)) => client,
+            ("https", None) => return Err(Failure::Final(no_certificates(&asked))),
+            _ => &self.plain_client,
+        };
         let request = match call.method {
             Method::Get => client.get(call.url),
             Method::Post => client.post(call.url),
@@ -226,6 +230,14 @@ fn trouble(asked: &str, error: reqwest::Error) -> Failure {
         error: ConnectorError::new(ErrorKind::Unavailable, format!("{asked} {what}")).caused_by(error),
         arrived,
     }
+}
+
+fn no_certificates(asked: &str) -> ConnectorError {
+    let message = format!(
+        "{asked}: this machine has no CA certificates, so nobody can be asked over https; install them (Debian: \
+         ca-certificates) or name a bundle in SSL_CERT_FILE, then start again"
+    );
+    ConnectorError::new(ErrorKind::Settings, message)
 }
 
 fn caused_by_policy(error: &reqwest::Error) -> bool {

@@ -6,7 +6,10 @@ use secrecy::ExposeSecret;
 
 use super::*;
 use crate::{
-    connector::http::testing::{ManualClock, RawServer, Secrets, answer, gate},
+    connector::http::{
+        GateOptions,
+        testing::{ManualClock, RawServer, Secrets, answer, gate, gate_with, options},
+    },
     domain::{clock::Clock, counts::Traffic},
 };
 
@@ -172,6 +175,53 @@ async fn nobody_listening_is_unavailable_also_for_what_must_not_be_repeated() {
     case.safe = false;
     assert_eq!(case.run().await.unwrap_err().kind, ErrorKind::Unavailable);
     assert_eq!(case.traffic.take().retries, 3, "nothing was sent, so it is safe to repeat");
+}
+
+/// Accepts, reads, and says nothing; counts the connections.
+async fn silent_server() -> (String, Arc<std::sync::Mutex<Vec<tokio::net::TcpStream>>>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    let held = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let keep = Arc::clone(&held);
+    tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            keep.lock().unwrap().push(socket);
+        }
+    });
+    (base, held)
+}
+
+#[tokio::test]
+async fn a_provider_that_accepts_and_never_answers_is_given_up_after_the_retries() {
+    let (base, held) = silent_server().await;
+    let mut case = Case::new(vec![answer(200, "", "{}")]).await;
+    case.server.base = base;
+    let small = GateOptions { read_timeout: Duration::from_millis(40), max_retries: 2, ..options() };
+    case.gate = gate_with(small, &case.clock);
+    let error = case.run().await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Unavailable);
+    assert!(error.message.ends_with("was not answered in time"), "{error}");
+    assert_eq!(case.traffic.take(), Traffic { requests: 3, retries: 2, rate_limited_ms: 0, bytes_in: 0 });
+    assert_eq!(held.lock().unwrap().len(), 3);
+
+    case.safe = false;
+    assert_eq!(case.run().await.unwrap_err().kind, ErrorKind::Unavailable);
+    assert_eq!(held.lock().unwrap().len(), 4, "it may have taken effect, so it is not repeated");
+}
+
+#[tokio::test]
+async fn without_ca_certificates_only_https_is_refused_and_the_remedy_is_told() {
+    let mut case = Case::new(vec![answer(200, "", "{}")]).await;
+    let mut gate = Arc::into_inner(gate(&case.clock)).unwrap();
+    gate.client = None;
+    assert!(!gate.speaks_tls());
+    case.gate = Arc::new(gate);
+    case.run().await.unwrap();
+    case.server.base = case.server.base.replace("http://", "https://");
+    let error = case.run().await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Settings);
+    assert!(error.message.contains("ca-certificates") && error.message.contains("SSL_CERT_FILE"), "{error}");
+    assert_eq!(case.server.seen().len(), 1);
 }
 
 /// A gzip stream of `size` zero bytes: a run of fixed-Huffman matches, made by hand since no compressor is a dependency.

@@ -50,16 +50,24 @@ impl Clock for ManualClock {
     }
 }
 
-/// A gate that may talk to this machine, with small bounds.
-pub fn gate(clock: &Arc<ManualClock>) -> Arc<HttpGate> {
-    let options = GateOptions {
+/// Options of a gate that may talk to this machine, with small bounds.
+pub fn options() -> GateOptions {
+    GateOptions {
         allow_private: vec!["127.0.0.0/8".to_owned()],
         max_body_bytes: 64 * 1024,
         max_retries: 3,
         requests_per_second: 100.0,
         burst: 100,
         ..GateOptions::default()
-    };
+    }
+}
+
+/// A gate with those options.
+pub fn gate(clock: &Arc<ManualClock>) -> Arc<HttpGate> {
+    gate_with(options(), clock)
+}
+
+pub fn gate_with(options: GateOptions, clock: &Arc<ManualClock>) -> Arc<HttpGate> {
     HttpGate::new(options, Arc::clone(clock) as Arc<dyn Clock>).unwrap()
 }
 

@@ -10,14 +10,14 @@ use serde_json::{Value, json};
 use super::{
     load_request, load_slicing,
     plan::{Auth, IdentityPlan, Promises, Selector, StreamPlan, Transformation},
-    reader::{Component, Load, Problem},
+    reader::{Component, Load},
     resolve,
     template::{Engine, Scope, Template},
-    yaml::{self, Kind, Node},
 };
 use crate::{
     connector::StreamSpec,
     domain::{clock::Timestamp, status::SyncMode},
+    yaml::{self, Dialect, Node, NodeValue, Problem},
 };
 
 /// A loaded manifest. Cheap to clone.
@@ -56,10 +56,7 @@ impl Manifest {
     /// # Errors
     /// All that is wrong with it, in the order of the text.
     pub fn load(text: &str) -> Result<Self, Vec<Problem>> {
-        let tree = yaml::parse(text).map_err(|error| {
-            let remedy = "correct the YAML".to_owned();
-            vec![Problem { path: String::new(), line: error.line, message: error.message, remedy }]
-        })?;
+        let tree = yaml::parse(text, Dialect::Yaml11).map_err(|problem| vec![problem])?;
         let mut problems = Vec::new();
         let tree = resolve::resolve(&tree, &mut problems);
         let load = Load { engine: RefCell::new(Engine::new()), problems: RefCell::new(problems) };
@@ -150,7 +147,18 @@ fn root(tree: &Node, load: &Load) -> Option<Loaded> {
         credential = text("credential").or(credential);
         if let Some((_, limits)) = ours.child("limits", &["limits"], false) {
             facts.requests_per_second = limits.number("requests_per_second");
-            facts.burst = limits.count("burst").and_then(|burst| u32::try_from(burst).ok());
+            if facts.requests_per_second.is_some_and(|pace| !(pace > 0.0 && pace.is_finite())) {
+                limits.refuse(
+                    "requests_per_second",
+                    "a number above 0 is expected",
+                    "leave it out for the default pace",
+                );
+            }
+            let burst = limits.count("burst");
+            facts.burst = burst.and_then(|burst| u32::try_from(burst).ok()).filter(|burst| *burst > 0);
+            if facts.burst.is_none() && burst.is_some() {
+                limits.refuse("burst", "a whole number from 1 is expected", "leave it out for the default burst");
+            }
             limits.finish(&[]);
         }
         if let Some((_, asked)) = ours.child("identity", &["identity"], false) {
@@ -192,10 +200,10 @@ fn secret_option(specification: &Value) -> Option<String> {
 /// A list of names, or one name.
 pub(super) fn names(component: &Component<'_>, key: &'static str) -> Option<Vec<String>> {
     let node = component.field(key)?;
-    let found = match &node.kind {
-        Kind::Text(text) => Some(vec![text.clone()]),
-        Kind::List(items) => items.iter().map(|item| item.text().map(str::to_owned)).collect(),
-        Kind::Null | Kind::Bool(_) | Kind::Number(_) | Kind::Map(_) => None,
+    let found = match &node.value {
+        NodeValue::Text(text) => Some(vec![text.clone()]),
+        NodeValue::List(items) => items.iter().map(|item| item.text().map(str::to_owned)).collect(),
+        NodeValue::Null | NodeValue::Bool(_) | NodeValue::Number(_) | NodeValue::Table(_) => None,
     };
     if found.is_none() {
         component.refuse(key, "a name or a list of names is expected", "");
@@ -268,17 +276,17 @@ fn stream(component: &Component<'_>) -> Option<StreamPlan> {
 fn primary_key(component: &Component<'_>) -> Vec<Vec<String>> {
     let Some(node) = component.field("primary_key") else { return Vec::new() };
     let part = |node: &Node| -> Option<Vec<String>> {
-        match &node.kind {
-            Kind::Text(text) => Some(vec![text.clone()]),
-            Kind::List(items) => items.iter().map(|item| item.text().map(str::to_owned)).collect(),
-            Kind::Null | Kind::Bool(_) | Kind::Number(_) | Kind::Map(_) => None,
+        match &node.value {
+            NodeValue::Text(text) => Some(vec![text.clone()]),
+            NodeValue::List(items) => items.iter().map(|item| item.text().map(str::to_owned)).collect(),
+            NodeValue::Null | NodeValue::Bool(_) | NodeValue::Number(_) | NodeValue::Table(_) => None,
         }
     };
-    let parts = match &node.kind {
-        Kind::Text(text) if text.is_empty() => Some(Vec::new()),
-        Kind::Text(_) => part(node).map(|part| vec![part]),
-        Kind::List(items) => items.iter().map(part).collect(),
-        Kind::Null | Kind::Bool(_) | Kind::Number(_) | Kind::Map(_) => None,
+    let parts = match &node.value {
+        NodeValue::Text(text) if text.is_empty() => Some(Vec::new()),
+        NodeValue::Text(_) => part(node).map(|part| vec![part]),
+        NodeValue::List(items) => items.iter().map(part).collect(),
+        NodeValue::Null | NodeValue::Bool(_) | NodeValue::Number(_) | NodeValue::Table(_) => None,
     };
     parts.unwrap_or_else(|| {
         component.refuse("primary_key", "a name, a list of names or a list of paths is expected", "");
@@ -353,9 +361,13 @@ fn transformations(component: &Component<'_>) -> Vec<Transformation> {
             }
         } else {
             for (at, pointer) in step.list("field_pointers").into_iter().enumerate() {
-                let path: Option<Vec<String>> = match &pointer.kind {
-                    Kind::List(items) => items.iter().map(|item| item.text().map(str::to_owned)).collect(),
-                    Kind::Null | Kind::Bool(_) | Kind::Number(_) | Kind::Text(_) | Kind::Map(_) => None,
+                let path: Option<Vec<String>> = match &pointer.value {
+                    NodeValue::List(items) => items.iter().map(|item| item.text().map(str::to_owned)).collect(),
+                    NodeValue::Null
+                    | NodeValue::Bool(_)
+                    | NodeValue::Number(_)
+                    | NodeValue::Text(_)
+                    | NodeValue::Table(_) => None,
                 };
                 match path {
                     Some(path) if !path.iter().any(|part| part.contains('*')) => {

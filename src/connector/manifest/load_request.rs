@@ -5,8 +5,8 @@ use super::{
     plan::{Auth, BodyPlan, Inject, Nested, RequestOption, RequestPlan, UrlPlan},
     reader::Component,
     template::Template,
-    yaml::{Kind, Node},
 };
+use crate::yaml::{Node, NodeValue};
 
 const AUTHENTICATORS: [&str; 4] = ["NoAuth", "BearerAuthenticator", "ApiKeyAuthenticator", "BasicHttpAuthenticator"];
 
@@ -61,12 +61,12 @@ pub(super) fn requester(component: &Component<'_>) -> Option<RequestPlan> {
 /// A map of templates to templates.
 fn pairs(component: &Component<'_>, key: &'static str) -> Vec<(Template, Template)> {
     let Some(node) = component.field(key) else { return Vec::new() };
-    if !matches!(node.kind, Kind::Map(_)) {
-        component.refuse(key, &format!("a map is expected, not {}", node.describe()), "");
+    if !matches!(node.value, NodeValue::Table(_)) {
+        component.refuse(key, &format!("a table of keys is expected, not {}", node.kind()), "");
     }
     let pair = |(name, value): &(String, Node)| {
         let path = format!("{}.{name}", component.at(key));
-        let key = Node { line: value.line, kind: Kind::Text(name.clone()) };
+        let key = Node { line: value.line, value: NodeValue::Text(name.clone()) };
         Some((component.compile(&key, &path)?, component.compile(value, &path)?))
     };
     node.entries().iter().filter_map(pair).collect()
@@ -94,17 +94,17 @@ fn body(component: &Component<'_>) -> Option<BodyPlan> {
 }
 
 fn nested(component: &Component<'_>, node: &Node, path: &str) -> Option<Nested> {
-    Some(match &node.kind {
-        Kind::Text(_) => Nested::Leaf(component.compile(node, path)?),
-        Kind::Null | Kind::Bool(_) | Kind::Number(_) => Nested::Fixed(node.to_json()),
-        Kind::List(items) => {
+    Some(match &node.value {
+        NodeValue::Text(_) => Nested::Leaf(component.compile(node, path)?),
+        NodeValue::Null | NodeValue::Bool(_) | NodeValue::Number(_) => Nested::Fixed(node.to_json()),
+        NodeValue::List(items) => {
             let items = items.iter().enumerate().map(|(at, item)| nested(component, item, &format!("{path}[{at}]")));
             Nested::List(items.collect::<Option<_>>()?)
         }
-        Kind::Map(entries) => {
+        NodeValue::Table(entries) => {
             let entry = |(key, value): &(String, Node)| {
                 let path = format!("{path}.{key}");
-                let key = Node { line: value.line, kind: Kind::Text(key.clone()) };
+                let key = Node { line: value.line, value: NodeValue::Text(key.clone()) };
                 Some((component.compile(&key, &path)?, nested(component, value, &path)?))
             };
             Nested::Map(entries.iter().map(entry).collect::<Option<_>>()?)

@@ -7,8 +7,8 @@ use super::{
     load_request::request_option,
     plan::{Bound, CursorPlan, Paginator, RequestOption, Strategy, TokenOption},
     reader::Component,
-    yaml::{Kind, Node},
 };
+use crate::yaml::{Node, NodeValue};
 
 pub(super) fn paginator(kind: &str, component: &Component<'_>) -> Option<Paginator> {
     if kind == "NoPagination" {
@@ -125,7 +125,7 @@ pub(super) fn cursor(component: &Component<'_>) -> Option<CursorPlan> {
 /// A text, or a `MinMaxDatetime`.
 fn bound(component: &Component<'_>, key: &'static str) -> Option<Bound> {
     let node: &Node = component.field(key)?;
-    if !matches!(node.kind, Kind::Map(_)) {
+    if !matches!(node.value, NodeValue::Table(_)) {
         return component.template(key, true).map(|time| Bound { time, format: None, at_least: None, at_most: None });
     }
     let (_, bound) = component.open(node, component.at(key), &["MinMaxDatetime"])?;

@@ -1,6 +1,6 @@
 //! The declarative engine: reads `manifest.yaml` in the low-code format and pulls by it.
 //!
-//! Owns what the format means. The way of a manifest: `yaml` (text to tree) → `resolve` (`$ref`) → `load*` (tree to plans,
+//! Owns what the format means. The way of a manifest: `crate::yaml` (text to tree) → `resolve` (`$ref`) → `load*` (tree to plans,
 //! all refusals at once) → `pull` (one page: `slices`, `request`, `paginate`, `select`, `place`). Templates are compiled at
 //! load (`template`, `macros`, `json_view`) and follow the format's type rules (`python`, `literal`)
 //! and time formats (`datetime`, `duration`).
@@ -26,14 +26,12 @@ mod select;
 mod settings;
 mod slices;
 mod template;
-pub mod yaml;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use load::Loaded;
 pub use load::{Facts, Manifest};
-pub use reader::Problem;
 use secrecy::SecretString;
 use serde_json::Value;
 use template::Scope;
@@ -153,5 +151,7 @@ impl Connector for ManifestConnector {
 mod hubspot_tests;
 #[cfg(test)]
 mod request_tests;
+#[cfg(test)]
+mod simulator_tests;
 #[cfg(test)]
 mod tests;

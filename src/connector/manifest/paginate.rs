@@ -7,7 +7,6 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde_json::{Map, Value, json};
 
 use super::{
-    literal,
     plan::{Paginator, Strategy},
     template::{Engine, Scope},
 };
@@ -90,8 +89,20 @@ pub(super) fn next_token(
                 return Ok(None);
             }
             let token = engine.value(value, &scope)?;
-            Ok((!token.is_null() && literal::is_true(&token)).then_some(token))
+            Ok(names_a_page(&token).then_some(token))
         }
+    }
+}
+
+/// Whether a token leads on. Unlike a condition, a text does by being there: `"0"` and `"false"` are tokens.
+fn names_a_page(token: &Value) -> bool {
+    match token {
+        Value::Null => false,
+        Value::Bool(truth) => *truth,
+        Value::Number(number) => number.as_f64() != Some(0.0),
+        Value::String(text) => !text.is_empty(),
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(fields) => !fields.is_empty(),
     }
 }
 
@@ -138,6 +149,13 @@ mod tests {
         assert_eq!(found["link"]["next"]["url"], "https://x.example/a?p=2");
         assert_eq!(found["link"]["last"]["url"], "https://x.example/a?p=9");
         assert_eq!(found["X-Next-Page"], "2");
+    }
+
+    #[test]
+    fn a_token_that_reads_like_nothing_still_leads_on() {
+        let tokens = [json!("0"), json!("false"), json!("{}"), json!(7), json!({"a": 1})];
+        let ends = [json!(null), json!(""), json!(0), json!(false), json!([]), json!({})];
+        assert!(tokens.iter().all(names_a_page) && !ends.iter().any(names_a_page));
     }
 
     /// What a provider with `total` records answers: by offset, by page number, or by a token that is an offset in disguise.

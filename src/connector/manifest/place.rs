@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The form of the position; another one is not guessed at.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Pages without a record that still name a next page, one after the other.
 const MAX_EMPTY_PAGES: u32 = 20;
 /// The same body again, one after the other.
@@ -47,6 +47,8 @@ pub(super) struct Place {
     empty: u32,
     same: u32,
     restarts: u32,
+    /// The token of an earlier page of this query, renewed at pages 1, 2, 4, 8, ...: a circle of any length meets it again.
+    anchor: Value,
     /// Fingerprint of the last page's body.
     body: String,
 }
@@ -67,6 +69,7 @@ impl Place {
             empty: 0,
             same: 0,
             restarts: 0,
+            anchor: Value::Null,
             body: String::new(),
         }
     }
@@ -99,6 +102,9 @@ impl Place {
         if token == self.token {
             return stuck(format!("page {} names itself as the next one", self.page + 1));
         }
+        if token == self.anchor {
+            return stuck(format!("page {} leads back to one that was read before", self.page + 1));
+        }
         self.empty = if records == 0 { self.empty + 1 } else { 0 };
         if self.empty > MAX_EMPTY_PAGES {
             return stuck(format!("{} pages in a row had no record and named a next page", self.empty));
@@ -112,6 +118,9 @@ impl Place {
         self.page += 1;
         if self.page > MAX_PAGES {
             return stuck(format!("the slice has more than {MAX_PAGES} pages"));
+        }
+        if self.page.is_power_of_two() {
+            self.anchor = token.clone();
         }
         self.token = token;
         self.seen += records;
@@ -136,6 +145,7 @@ impl Place {
         self.page += 1;
         self.seen = 0;
         self.total = None;
+        self.anchor = Value::Null;
         self.body = String::new();
         Ok(self)
     }

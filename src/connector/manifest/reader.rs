@@ -7,21 +7,8 @@ use std::{cell::RefCell, collections::BTreeSet, rc::Rc, sync::Arc};
 
 use serde_json::{Map, Value};
 
-use super::{
-    template::{Engine, Template},
-    yaml::{Kind, Node},
-};
-
-/// Something in a manifest that stops it from being used.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    /// Where in the manifest, e.g. `streams[0].retriever.paginator`.
-    pub path: String,
-    /// From 1; 0 when unknown.
-    pub line: u64,
-    pub message: String,
-    pub remedy: String,
-}
+use super::template::{Engine, Template};
+use crate::yaml::{Node, NodeValue, Problem};
 
 /// Everything that was found so far.
 pub(super) type Problems = Vec<Problem>;
@@ -54,13 +41,8 @@ impl<'n> Component<'n> {
 
     /// Opens a component below this one. Where `type` is missing, the first expected one is meant.
     pub fn open(&self, node: &'n Node, path: String, expected: &[&'static str]) -> Option<(&'static str, Self)> {
-        if !matches!(node.kind, Kind::Map(_)) {
-            self.refuse_at(
-                node,
-                &path,
-                &format!("a {} is expected, not {}", expected.join(" or "), node.describe()),
-                "",
-            );
+        if !matches!(node.value, NodeValue::Table(_)) {
+            self.refuse_at(node, &path, &format!("a {} is expected, not {}", expected.join(" or "), node.kind()), "");
             return None;
         }
         let name = node.get("type").map_or(Some(expected[0]), Node::text).unwrap_or("");
@@ -115,16 +97,16 @@ impl<'n> Component<'n> {
         self.known.borrow_mut().insert(key);
         let own = self.node.get(key);
         let given = || self.parameters.iter().find(|(name, _)| name == key).map(|(_, node)| *node);
-        own.or_else(given).filter(|node| node.kind != Kind::Null)
+        own.or_else(given).filter(|node| node.value != NodeValue::Null)
     }
 
     /// The items of the list in that field; a missing one has none.
     pub fn list(&self, key: &'static str) -> Vec<&'n Node> {
         match self.field(key) {
             None => Vec::new(),
-            Some(Node { kind: Kind::List(items), .. }) => items.iter().collect(),
+            Some(Node { value: NodeValue::List(items), .. }) => items.iter().collect(),
             Some(other) => {
-                self.refuse_at(other, &self.at(key), &format!("a list is expected, not {}", other.describe()), "");
+                self.refuse_at(other, &self.at(key), &format!("a list is expected, not {}", other.kind()), "");
                 Vec::new()
             }
         }
@@ -133,7 +115,7 @@ impl<'n> Component<'n> {
     pub fn text(&self, key: &'static str) -> Option<&'n str> {
         let node = self.field(key)?;
         if node.text().is_none() {
-            self.refuse_at(node, &self.at(key), &format!("text is expected, not {}", node.describe()), "");
+            self.refuse_at(node, &self.at(key), &format!("text is expected, not {}", node.kind()), "");
         }
         node.text()
     }
@@ -141,14 +123,9 @@ impl<'n> Component<'n> {
     pub fn truth(&self, key: &'static str) -> bool {
         match self.field(key) {
             None => false,
-            Some(Node { kind: Kind::Bool(truth), .. }) => *truth,
+            Some(Node { value: NodeValue::Bool(truth), .. }) => *truth,
             Some(other) => {
-                self.refuse_at(
-                    other,
-                    &self.at(key),
-                    &format!("true or false is expected, not {}", other.describe()),
-                    "",
-                );
+                self.refuse_at(other, &self.at(key), &format!("true or false is expected, not {}", other.kind()), "");
                 false
             }
         }
@@ -156,8 +133,8 @@ impl<'n> Component<'n> {
 
     pub fn number(&self, key: &'static str) -> Option<f64> {
         let node = self.field(key)?;
-        let Kind::Number(number) = &node.kind else {
-            self.refuse_at(node, &self.at(key), &format!("a number is expected, not {}", node.describe()), "");
+        let NodeValue::Number(number) = &node.value else {
+            self.refuse_at(node, &self.at(key), &format!("a number is expected, not {}", node.kind()), "");
             return None;
         };
         number.as_f64()
@@ -165,8 +142,8 @@ impl<'n> Component<'n> {
 
     pub fn count(&self, key: &'static str) -> Option<u64> {
         let node = self.field(key)?;
-        let Kind::Number(number) = &node.kind else {
-            self.refuse_at(node, &self.at(key), &format!("a whole number is expected, not {}", node.describe()), "");
+        let NodeValue::Number(number) = &node.value else {
+            self.refuse_at(node, &self.at(key), &format!("a whole number is expected, not {}", node.kind()), "");
             return None;
         };
         if number.as_u64().is_none() {
@@ -189,11 +166,11 @@ impl<'n> Component<'n> {
     }
 
     pub fn compile(&self, node: &Node, path: &str) -> Option<Template> {
-        let text = match &node.kind {
-            Kind::Text(text) => text.clone(),
-            Kind::Number(_) | Kind::Bool(_) | Kind::Null => super::python::to_text(&node.to_json()),
-            Kind::List(_) | Kind::Map(_) => {
-                self.refuse_at(node, path, &format!("text is expected, not {}", node.describe()), "");
+        let text = match &node.value {
+            NodeValue::Text(text) => text.clone(),
+            NodeValue::Number(_) | NodeValue::Bool(_) | NodeValue::Null => super::python::to_text(&node.to_json()),
+            NodeValue::List(_) | NodeValue::Table(_) => {
+                self.refuse_at(node, path, &format!("text is expected, not {}", node.kind()), "");
                 return None;
             }
         };
@@ -218,12 +195,12 @@ impl<'n> Component<'n> {
     }
 
     pub fn refuse_at(&self, node: &Node, path: &str, message: &str, remedy: &str) {
-        let line = if node.line == 0 { self.node.line } else { node.line };
+        let line = node.line.or(self.node.line);
         let remedy = if remedy.is_empty() { "correct the manifest" } else { remedy };
-        let problem = Problem { path: path.to_owned(), line, message: message.to_owned(), remedy: remedy.to_owned() };
+        let problem = Problem::new(line, path, message, remedy);
         let mut problems = self.load.problems.borrow_mut();
         // One piece that is used by many streams is one problem of its line, told once.
-        if !problems.iter().any(|have| have.line == problem.line && have.message == problem.message && line != 0) {
+        if !problems.iter().any(|have| have.line == problem.line && have.message == problem.message && line.is_some()) {
             problems.push(problem);
         }
     }

@@ -3,10 +3,8 @@
 //! Owns the walk. A reference with keys beside it is the piece with those keys laid over it. Lines stay those of the text,
 //! so an error points at the piece's own place.
 
-use super::{
-    reader::{Problem, Problems},
-    yaml::{Kind, Node},
-};
+use super::reader::Problems;
+use crate::yaml::{Node, NodeValue, Problem};
 
 /// A manifest that grows beyond this by its references is refused.
 const MAX_NODES: usize = 2_000_000;
@@ -34,16 +32,16 @@ impl Walk<'_> {
         if self.nodes >= MAX_NODES {
             return Node::null();
         }
-        let kind = match &node.kind {
-            Kind::List(items) => {
+        let value = match &node.value {
+            NodeValue::List(items) => {
                 let items = items.iter().enumerate().map(|(at, item)| self.node(item, &format!("{path}[{at}]")));
-                Kind::List(items.collect())
+                NodeValue::List(items.collect())
             }
-            Kind::Map(entries) => return self.map(node, entries, path),
-            Kind::Text(text) if text.starts_with("#/") => return self.follow(node, text, path),
-            Kind::Null | Kind::Bool(_) | Kind::Number(_) | Kind::Text(_) => node.kind.clone(),
+            NodeValue::Table(entries) => return self.map(node, entries, path),
+            NodeValue::Text(text) if text.starts_with("#/") => return self.follow(node, text, path),
+            NodeValue::Null | NodeValue::Bool(_) | NodeValue::Number(_) | NodeValue::Text(_) => node.value.clone(),
         };
-        Node { line: node.line, kind }
+        Node { line: node.line, value }
     }
 
     fn map(&mut self, node: &Node, entries: &[(String, Node)], path: &str) -> Node {
@@ -71,7 +69,7 @@ impl Walk<'_> {
                 None => out.push((key.clone(), value)),
             }
         }
-        Node { line, kind: Kind::Map(out) }
+        Node { line, value: NodeValue::Table(out) }
     }
 
     fn follow(&mut self, at: &Node, reference: &str, path: &str) -> Node {
@@ -91,18 +89,13 @@ impl Walk<'_> {
     }
 
     fn refuse(&mut self, at: &Node, path: &str, message: String) {
-        self.problems.push(Problem {
-            path: path.to_owned(),
-            line: at.line,
-            message,
-            remedy: "correct the reference".to_owned(),
-        });
+        self.problems.push(Problem::new(at.line, path, message, "correct the reference"));
     }
 }
 
 /// A key may itself hold slashes: the longest that fits is taken first.
 fn find<'n>(node: &'n Node, pointer: &str) -> Option<&'n Node> {
-    if let Kind::List(items) = &node.kind {
+    if let NodeValue::List(items) = &node.value {
         let (index, rest) = pointer.split_once('/').unwrap_or((pointer, ""));
         let item = items.get(index.parse::<usize>().ok()?)?;
         return if rest.is_empty() { Some(item) } else { find(item, rest) };

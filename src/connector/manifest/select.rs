@@ -13,7 +13,7 @@ use super::{
     template::{Engine, Scope, Template},
 };
 use crate::{
-    connector::{ConnectorError, ErrorKind},
+    connector::{ConnectorError, ErrorKind, external_id::external_id},
     domain::{
         clock::Timestamp,
         record::{BrokenItem, Item, RawRecord},
@@ -36,13 +36,21 @@ pub(super) fn extract(
     asked: &str,
 ) -> Result<Vec<Value>, ConnectorError> {
     let path = selector.path.iter().map(|part| engine.text(part, scope)).collect::<Result<Vec<_>, _>>()?;
-    let wild = path.iter().any(|part| part == "*");
-    let mut found = Vec::new();
-    walk(body, &path, &mut found);
-    if found.is_empty() && !wild && !optional {
+    // A wildcard may find nothing; what stands before it must be there like any other path.
+    let fixed = path.iter().position(|part| part == "*").unwrap_or(path.len());
+    let (mut there, mut holds_null) = (false, false);
+    look(&body, &path[..fixed], &mut |found| (there, holds_null) = (true, found.is_null()));
+    if !there && !optional {
         let message = format!("{asked}: the answer has no '{}' where the records should be", path.join("."));
         return Err(ConnectorError::new(ErrorKind::Decode, message));
     }
+    // `{"data": null, "errors": [..]}` with status 200: no listing that happens to be empty.
+    if holds_null && tells_error(&body) {
+        let message = format!("{asked}: the answer holds an error where the records '{}' should be", path.join("."));
+        return Err(ConnectorError::new(ErrorKind::Decode, message));
+    }
+    let mut found = Vec::new();
+    walk(body, &path, &mut found);
     // A list of records, or one record; nothing where the path holds null.
     let records = found.into_iter().flat_map(|found| match found {
         Value::Array(items) => items,
@@ -50,6 +58,15 @@ pub(super) fn extract(
         one @ (Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_)) => vec![one],
     });
     Ok(records.collect())
+}
+
+fn tells_error(body: &Value) -> bool {
+    ["error", "errors"].iter().any(|key| match body.get(key) {
+        None | Some(Value::Null | Value::Bool(false)) => false,
+        Some(Value::Array(items)) => !items.is_empty(),
+        Some(Value::String(text)) => !text.is_empty(),
+        Some(Value::Bool(true) | Value::Number(_) | Value::Object(_)) => true,
+    })
 }
 
 /// How many records lie at the selector's path, and the last of them, without taking the body apart.
@@ -156,7 +173,8 @@ pub(super) fn select(
         };
         let source_updated_at = plan.cursor.as_ref().and_then(|cursor| cursor_value(cursor, &payload));
         selected.cursors.extend(source_updated_at);
-        let external_id = external_id(&plan.spec.primary_key, &payload);
+        let key = plan.spec.primary_key.iter();
+        let external_id = external_id(key.map(|path| path.iter().try_fold(&payload, |at, step| at.get(step))));
         selected.items.push(Item::Record(RawRecord { external_id, payload, source_updated_at }));
     }
     Ok(selected)
@@ -245,21 +263,6 @@ pub(super) fn cursor_value(plan: &CursorPlan, payload: &Value) -> Option<Timesta
     })
 }
 
-/// The parts of the primary key joined with `:`; `None` when one is missing or is no single value.
-pub(super) fn external_id(key: &[Vec<String>], payload: &Value) -> Option<String> {
-    if key.is_empty() {
-        return None;
-    }
-    let part = |path: &Vec<String>| match path.iter().try_fold(payload, |at, step| at.get(step))? {
-        Value::String(text) if text.is_empty() => None,
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        Value::Bool(truth) => Some(truth.to_string()),
-        Value::Null | Value::Array(_) | Value::Object(_) => None,
-    };
-    key.iter().map(part).collect::<Option<Vec<_>>>().map(|parts| parts.join(":"))
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -268,22 +271,6 @@ mod tests {
 
     fn path(parts: &[&str]) -> Vec<String> {
         parts.iter().map(|part| (*part).to_owned()).collect()
-    }
-
-    #[test]
-    fn ids_are_the_key_parts_as_text_and_none_when_one_is_missing() {
-        let payload = json!({"id": 7, "owner": {"id": "a"}, "none": null, "list": [1], "empty": ""});
-        for (key, expected) in [
-            (vec![path(&["id"])], Some("7")),
-            (vec![path(&["owner", "id"]), path(&["id"])], Some("a:7")),
-            (vec![path(&["none"])], None),
-            (vec![path(&["gone"])], None),
-            (vec![path(&["list"])], None),
-            (vec![path(&["empty"])], None),
-            (vec![], None),
-        ] {
-            assert_eq!(external_id(&key, &payload).as_deref(), expected, "{key:?}");
-        }
     }
 
     #[test]

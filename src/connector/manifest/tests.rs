@@ -10,7 +10,7 @@ use crate::{
     domain::{clock::Timestamp, record::Item},
 };
 
-const NOW: &str = "2026-01-31T08:00:00Z";
+pub(super) const NOW: &str = "2026-01-31T08:00:00Z";
 pub(super) const HUBSPOT: &str = include_str!("../../../connectors/hubspot/manifest.yaml");
 
 pub(super) fn connector(manifest: &str, config: Value) -> ManifestConnector {
@@ -124,15 +124,22 @@ async fn circles_end_as_stuck() {
         type: DefaultPaginator
         page_token_option: {type: RequestOption, inject_into: request_parameter, field_name: offset}
         pagination_strategy: {type: OffsetIncrement, page_size: 1}"#;
+    // Three pages that lead round, each unlike the one before.
+    let circle = ["a", "b", "c"].repeat(20);
+    let circle =
+        circle.iter().map(|token| answer(200, "", &format!(r#"{{"data":[{{"id":"{token}"}}],"next":"{token}"}}"#)));
+    let circle = circle.collect();
     for (paging, scripts) in [
         (CURSOR_PAGING, vec![same_token]),
         (CURSOR_PAGING, empty),
         (offset, vec![answer(200, "", r#"{"data":[{"id":1}]}"#)]),
+        (CURSOR_PAGING, circle),
     ] {
         let server = RawServer::start(scripts).await;
         let connector = connector(&manifest(paging, ""), json!({"base_url": server.base}));
         let error = drain(&connector, request("things", SyncMode::FullRefresh, None)).await.unwrap_err();
         assert_eq!(error.kind, ErrorKind::Stuck, "{error}");
+        assert!(server.seen().len() < 30, "it was noticed only after {} pages", server.seen().len());
     }
 }
 
@@ -143,13 +150,28 @@ async fn pages_that_cannot_be_read_fail_whole() {
         (r#"{"items":[]}"#, ErrorKind::Decode),
         ("", ErrorKind::Decode),
         (r#""text""#, ErrorKind::Decode),
+        (r#"{"data":null,"errors":[{"message":"PAYLOAD"}]}"#, ErrorKind::Decode),
+        (r#"{"data":null,"error":"expired"}"#, ErrorKind::Decode),
     ] {
         let server = RawServer::start(vec![answer(200, "", body)]).await;
         let connector = connector(&manifest("", ""), json!({"base_url": server.base}));
         let error = connector.pull(&request("things", SyncMode::FullRefresh, None)).await.unwrap_err();
         assert_eq!(error.kind, kind, "{body}");
     }
-    let server = RawServer::start(vec![answer(200, "", r#"{"data":null}"#)]).await;
+    let wild = manifest("", "").replace("field_path: [data]", "field_path: [data, '*', items]");
+    for (body, records) in
+        [(r#"{"error":"x"}"#, None), (r#"{"data":{}}"#, Some(0)), (r#"{"data":{"a":{"items":[{}]}}}"#, Some(1))]
+    {
+        let server = RawServer::start(vec![answer(200, "", body)]).await;
+        let connector = connector(&wild, json!({"base_url": server.base}));
+        let page = connector.pull(&request("things", SyncMode::FullRefresh, None)).await;
+        assert_eq!(
+            page.map(|page| page.items.len()).map_err(|error| error.kind),
+            records.ok_or(ErrorKind::Decode),
+            "{body}"
+        );
+    }
+    let server = RawServer::start(vec![answer(200, "", r#"{"data":null,"errors":[]}"#)]).await;
     let connector = connector(&manifest("", ""), json!({"base_url": server.base}));
     let page = connector.pull(&request("things", SyncMode::FullRefresh, None)).await.unwrap();
     assert!(page.items.is_empty() && page.next.is_none());
@@ -305,7 +327,7 @@ dynamic_streams: []
 "##;
     let Err(problems) = Manifest::load(text) else { panic!("must be refused") };
     let has = |path: &str, line: u64, part: &str| {
-        let found = problems.iter().any(|p| p.path == path && p.line == line && p.message.contains(part));
+        let found = problems.iter().any(|p| p.field == path && p.line == Some(line) && p.message.contains(part));
         assert!(found, "{path} {line} {part}\n{problems:#?}");
     };
     has("streams[0].retriever.requester.http_method", 8, "PATCH");
@@ -331,6 +353,8 @@ fn circles_and_missing_parts_are_refused() {
         ("type: DeclarativeSource\ndefinitions: {a: {$ref: '#/definitions/a'}}\nstreams: []\n", "leads back to itself"),
         ("type: DeclarativeSource\nstreams: []\n", "no streams"),
         ("[]", "expected"),
+        ("type: DeclarativeSource\nx-tidegate: {limits: {requests_per_second: 0}}\nstreams: []\n", "above 0"),
+        ("type: DeclarativeSource\nx-tidegate: {limits: {burst: 0}}\nstreams: []\n", "from 1"),
         ("type: DeclarativeSource\ncheck: {type: CheckStream}\nstreams: [{name: x}]\n", "'retriever' is missing"),
     ] {
         let Err(problems) = Manifest::load(text) else { panic!("must be refused: {text}") };

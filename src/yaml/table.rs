@@ -3,7 +3,7 @@
 //! Owns what is said about a key that is missing, of the wrong kind, or unknown: a key that nobody asked for is a problem,
 //! with the nearest one that was asked for.
 
-use super::document::{Node, NodeValue, Problem};
+use super::{Node, NodeValue, Problem};
 
 /// A table being read: remembers which keys were asked for.
 pub struct Table<'n> {
@@ -20,12 +20,7 @@ impl<'n> Table<'n> {
             NodeValue::Table(entries) => {
                 Some(Self { entries, line: node.line, path: path.to_owned(), asked: Vec::new() })
             }
-            NodeValue::Null
-            | NodeValue::Bool(_)
-            | NodeValue::Integer(_)
-            | NodeValue::Float(_)
-            | NodeValue::Text(_)
-            | NodeValue::List(_) => {
+            NodeValue::Null | NodeValue::Bool(_) | NodeValue::Number(_) | NodeValue::Text(_) | NodeValue::List(_) => {
                 problems.push(Problem::new(
                     node.line,
                     path,
@@ -163,11 +158,11 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mapping::document::parse;
+    use crate::yaml::{Dialect, parse};
 
     #[test]
     fn a_key_that_nobody_asked_for_is_named_with_the_nearest() {
-        let root = parse("versoin: 1\nstream: a\n").unwrap();
+        let root = parse("versoin: 1\nstream: a\n", Dialect::Strict).unwrap();
         let mut problems = Vec::new();
         let mut table = Table::open(&root, "", &mut problems).unwrap();
         table.get("version");
