@@ -59,6 +59,8 @@ pub enum Command {
     Normalize(NormalizeArgs),
     /// Check settings, connector folders, field maps and declarations: all errors at once.
     Validate(ValidateArgs),
+    /// Say whether the database answers and has the schema that this program needs. For containers without a shell.
+    Healthcheck,
     /// Print shell completions.
     Completions {
         /// For which shell.

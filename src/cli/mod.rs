@@ -132,10 +132,18 @@ pub async fn dispatch(cli: &Cli, settings: Settings) -> Done {
         Command::Runs(command) => runs::run(&app, command, out).await,
         Command::Errors(command) => errors::run(&app, command, out).await,
         Command::Normalize(args) => normalize::run(&app, args, out).await,
+        Command::Healthcheck => healthcheck(&app, out).await,
         Command::Validate(args) => validate::run(&app, args, None, out),
         Command::Completions { shell } => completions(*shell),
         Command::Simulator(args) => simulator::run(args).await,
     }
+}
+
+async fn healthcheck(app: &App, out: Output) -> Done {
+    let store = app.store().await?;
+    store.ping().await?;
+    let document = serde_json::json!({"healthy": true, "database": store.server_version().await?});
+    app.show(out, &document, |_| "healthy".to_owned())
 }
 
 fn completions(shell: clap_complete::Shell) -> Done {

@@ -322,23 +322,3 @@ proptest! {
         }
     }
 }
-
-/// A number to look at, not a gate: `cargo nextest run --release --run-ignored only -E 'test(speed_of_a_map)' --no-capture`.
-#[test]
-#[ignore = "measures; run it by hand in release"]
-fn speed_of_a_map() {
-    let map = shipped("hubspot", "contacts");
-    let text = std::fs::read_to_string(repository("connectors/hubspot/fixtures/contacts/list_page_1.json")).unwrap();
-    let page: Value = serde_json::from_str(&text).unwrap();
-    let record = &page["results"][0];
-    let rounds = 200_000_u32;
-    #[expect(clippy::disallowed_methods, reason = "a measurement, not a rule of the product")]
-    let begin = std::time::Instant::now();
-    for _ in 0..rounds {
-        std::hint::black_box(map.apply(std::hint::black_box(record)));
-        map.unmapped(record, &mut |name| {
-            std::hint::black_box(name);
-        });
-    }
-    println!("{:?} per record", begin.elapsed() / rounds);
-}

@@ -197,6 +197,7 @@ on_both_engines!(with_json_every_command_prints_exactly_one_document, |db| {
         (&["connection", "resume", "acme-hubspot"], 0),
         (&["connection", "activate", "acme-hubspot"], 0),
         (&["connection", "revoke", "bright-hubspot", "--reason", "x"], 0),
+        (&["healthcheck"], 0),
         (&["validate"], 0),
         (&["validate", &declaration], 0),
     ];

@@ -190,6 +190,8 @@ impl<'a> History<'a> {
             return;
         }
         let receipt = answer.expect("a receipt");
+        // A committed page is progress: the claims before it no longer count towards a quarantine.
+        self.model.attempts = 0;
         let run = self.holders[who].run;
         let counts = self.model.apply(&given, run);
         assert_eq!(receipt.counts, counts, "N1");
