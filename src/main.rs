@@ -10,9 +10,6 @@ use tidegate::cli::{
     failure::Failure,
 };
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     // Everything that can fail without a runtime comes first: a wrong argument or setting must not start anything.
     let arguments = Cli::parse();

@@ -86,7 +86,7 @@ pub struct FieldNote {
 }
 
 /// What became of a payload.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Mapped {
     Record(MappedRow),
     /// Left out by a rule of the map.

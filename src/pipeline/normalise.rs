@@ -20,7 +20,7 @@ use serde_json::Value;
 
 use super::{
     budget::ErrorBudget,
-    stage::{Content, Repeat, Staged, short_form},
+    stage::{Content, Payload, Ready, Repeat, Staged, short_form},
 };
 use crate::{
     domain::{
@@ -107,14 +107,20 @@ struct Page<'a> {
 }
 
 impl Page<'_> {
-    fn record<'i>(&mut self, item: &'i Staged, payload: &Value, known: Option<&Known>, written: &mut HashSet<&'i str>) {
+    fn record<'i>(
+        &mut self,
+        item: &'i Staged,
+        payload: &Payload,
+        known: Option<&Known>,
+        written: &mut HashSet<&'i str>,
+    ) {
         match item.repeat {
             Repeat::SameInRun => {
                 self.writes.counts.duplicate += 1;
                 return;
             }
             Repeat::SupersededInPage => {
-                self.ignore(item, payload, "a newer version of the record follows in the same page");
+                self.ignore(item, text(payload), "a newer version of the record follows in the same page");
                 return;
             }
             Repeat::No => {}
@@ -122,19 +128,23 @@ impl Page<'_> {
         match standing(self.context, item, known) {
             Standing::Unchanged => self.writes.counts.unchanged += 1,
             Standing::Duplicate => self.writes.counts.duplicate += 1,
-            Standing::Older => self.ignore(item, payload, "older than the version that is stored"),
+            Standing::Older => self.ignore(item, text(payload), "older than the version that is stored"),
             Standing::New | Standing::Changed => {
                 let Some(map) = &self.context.map else {
                     let reason = format!("no field map for stream '{}'", self.context.stream);
-                    self.ignore(item, payload, &reason);
+                    self.ignore(item, text(payload), &reason);
                     return;
                 };
-                match map.apply(payload) {
-                    Mapped::Ignored { reason } => self.ignore(item, payload, &reason),
-                    Mapped::Failed(errors) => self.unmappable(item, payload, map, &errors),
+                let ready = match payload {
+                    Payload::Mapped(ready) => (**ready).clone(),
+                    Payload::Parsed(value) => Ready::of(value, map),
+                };
+                match ready.mapped {
+                    Mapped::Ignored { reason } => self.ignore(item, ready.text, &reason),
+                    Mapped::Failed(errors) => self.unmappable(item, ready.text, map, &errors),
                     Mapped::Record(row) => {
                         debug_assert!(written.insert(&item.external_id), "staging leaves one version of each id");
-                        self.write(item, payload, row, known);
+                        self.write(item, ready.text, row, ready.record_hash, known);
                     }
                 }
             }
@@ -153,17 +163,17 @@ impl Page<'_> {
         self.writes.raw.len() - 1
     }
 
-    fn write(&mut self, item: &Staged, payload: &Value, row: MappedRow, known: Option<&Known>) {
+    fn write(&mut self, item: &Staged, payload: String, row: MappedRow, record_hash: String, known: Option<&Known>) {
         let (bucket, reason) = match known {
             None => (&mut self.writes.counts.created, "created"),
             Some(_) => (&mut self.writes.counts.updated, "updated"),
         };
         *bucket += 1;
-        let raw = self.raw(item, payload.to_string(), RawStatus::Normalized, Some(reason.to_owned()));
+        let raw = self.raw(item, payload, RawStatus::Normalized, Some(reason.to_owned()));
         self.writes.records.push(RecordWrite {
             raw,
             external_id: item.external_id.clone(),
-            record_hash: row.fingerprint(),
+            record_hash,
             row,
             payload_hash: item.payload_hash.clone(),
             source_updated_at: item.source_updated_at,
@@ -171,9 +181,9 @@ impl Page<'_> {
         });
     }
 
-    fn ignore(&mut self, item: &Staged, payload: &Value, reason: &str) {
+    fn ignore(&mut self, item: &Staged, payload: String, reason: &str) {
         self.writes.counts.ignored += 1;
-        self.raw(item, payload.to_string(), RawStatus::Ignored, Some(reason.to_owned()));
+        self.raw(item, payload, RawStatus::Ignored, Some(reason.to_owned()));
     }
 
     fn broken(&mut self, item: &Staged, text: &str, reason: &str) {
@@ -210,8 +220,8 @@ impl Page<'_> {
         );
     }
 
-    fn unmappable(&mut self, item: &Staged, payload: &Value, map: &FieldMap, errors: &[FieldError]) {
-        let raw = self.raw(item, payload.to_string(), RawStatus::Failed, Some("record_unmappable".to_owned()));
+    fn unmappable(&mut self, item: &Staged, payload: String, map: &FieldMap, errors: &[FieldError]) {
+        let raw = self.raw(item, payload, RawStatus::Failed, Some("record_unmappable".to_owned()));
         let (fingerprint, message) = describe(map, errors);
         self.dead_letter(
             item,
@@ -250,6 +260,14 @@ impl Page<'_> {
     }
 }
 
+/// The payload as it is stored.
+fn text(payload: &Payload) -> String {
+    match payload {
+        Payload::Parsed(value) => value.to_string(),
+        Payload::Mapped(ready) => ready.text.clone(),
+    }
+}
+
 /// Fingerprints are keys: one that would be too long goes by its short form.
 fn bounded(fingerprint: String) -> String {
     if fingerprint.chars().count() > EXTERNAL_ID_CHARS { short_form(&fingerprint) } else { fingerprint }
@@ -270,7 +288,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::domain::ids::InternalId;
+    use crate::{domain::ids::InternalId, pipeline::stage};
 
     const MAP: &str = "version: \"1\"\nstream: contacts\nobject_type: contact\ntable: crm_leads\nfields:\n  \
                        - { to: contact_name, label: Name, type: text, from: name, required: true }\n\
@@ -316,9 +334,10 @@ mod tests {
     /// Every way an item can stand, and the one bucket it ends in (P3, N4).
     #[test]
     fn each_item_ends_in_the_one_bucket_that_the_table_says() {
-        let good = || Content::Record(json!({"id": "1", "name": "Ada"}));
-        let unmappable = || Content::Record(json!({"id": "1"}));
-        let test_record = || Content::Record(json!({"id": "1", "name": "Ada", "kind": "test"}));
+        let record = |value| Content::Record(Payload::Parsed(value));
+        let good = || record(json!({"id": "1", "name": "Ada"}));
+        let unmappable = || record(json!({"id": "1"}));
+        let test_record = || record(json!({"id": "1", "name": "Ada", "kind": "test"}));
         let no = Repeat::No;
         let table: Vec<(&str, Staged, Option<Known>, bool, &str)> = vec![
             ("new", item(good(), no, None), None, true, "created"),
@@ -375,7 +394,13 @@ mod tests {
         ];
         for (what, staged, known, with_map, bucket) in table {
             let known: KnownRecords = known.into_iter().map(|k| ("1".to_owned(), k)).collect();
-            let writes = decide(&context(with_map), &[staged], &known);
+            let context = context(with_map);
+            let mut ahead = vec![staged.clone()];
+            let writes = decide(&context, &[staged], &known);
+            if let Some(map) = &context.map {
+                stage::map_ahead(map, &mut ahead);
+                assert_eq!(decide(&context, &ahead, &known), writes, "{what}: mapping ahead decides otherwise");
+            }
             let c = writes.counts;
             assert!(c.add_up() && c.seen == 1, "{what}: {c:?}");
             let told = [
@@ -415,7 +440,11 @@ mod tests {
     #[test]
     fn a_dead_letters_text_names_the_field_and_never_the_value() {
         let secret = json!({"id": "1", "name": {"canary": "+12125550123"}});
-        let writes = decide(&context(true), &[item(Content::Record(secret), Repeat::No, None)], &KnownRecords::new());
+        let writes = decide(
+            &context(true),
+            &[item(Content::Record(Payload::Parsed(secret)), Repeat::No, None)],
+            &KnownRecords::new(),
+        );
         let letter = &writes.dead_letters[0];
         assert!(letter.message_internal.starts_with("name: "), "{}", letter.message_internal);
         for text in [&letter.message_internal, &letter.message_client_safe, &letter.fingerprint, &letter.remedy] {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::stage::{self, Content, RepeatWindow};
+use super::stage::{self, Content, Payload, RepeatWindow};
 use crate::{
     connector::{Connector, ConnectorError, PullRequest, TrafficMeter},
     domain::{clock::Clock, record::Cell, status::SyncMode},
@@ -69,7 +69,8 @@ fn one(item: stage::Staged, map: Option<&FieldMap>, stream: &str) -> Previewed {
     let (outcome, detail) = match item.content {
         Content::Broken { reason, .. } => ("failed", json!(reason)),
         Content::NoId(_) => ("failed", json!("the record has no primary key")),
-        Content::Record(payload) => match map {
+        Content::Record(Payload::Mapped(_)) => ("failed", json!("mapped ahead of its time")),
+        Content::Record(Payload::Parsed(payload)) => match map {
             None => ("ignored", json!(format!("no field map for stream '{stream}'"))),
             Some(map) => match map.apply(&payload) {
                 Mapped::Ignored { reason } => ("ignored", json!(reason)),

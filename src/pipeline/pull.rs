@@ -44,6 +44,8 @@ pub struct Pull {
     /// Where an earlier run stopped.
     pub resume: Option<Position>,
     pub had_dead_letters: bool,
+    /// Nothing was ever completely read: its records are likely to be new.
+    pub first_listing: bool,
     pub limits: Limits,
     /// Read so many records at most and move no cursor.
     pub test_batch: Option<usize>,
@@ -76,6 +78,10 @@ struct State {
     repeats: RepeatWindow,
     last_hash: String,
     same_page: u32,
+    /// Items staged so far, also of the page that is being written.
+    staged: usize,
+    /// Most records of the last committed page were new or changed; so may be those of the next.
+    mostly_written: bool,
 }
 
 impl Pull {
@@ -91,6 +97,8 @@ impl Pull {
             repeats: RepeatWindow::default(),
             last_hash: String::new(),
             same_page: 0,
+            staged: 0,
+            mostly_written: self.cursor.is_none() && self.first_listing,
         };
         let resume = self.usable_resume();
         let resumed = resume.is_some();
@@ -144,17 +152,18 @@ impl Pull {
                 reason = self.stop.wait() => Err(Ending::Stopped(reason)),
                 pulled = self.connector.pull(&request) => pulled.map_err(Ending::Connector),
             };
-            // The page before is settled first, whatever came of this one: what is committed is counted.
-            if let Some(ending) = self.settle(in_flight.take(), state).await {
-                return ending;
-            }
             let mut page = match pulled {
                 Ok(page) => page,
-                Err(ending) => return ending,
+                // The page before is settled, whatever came of this one: what is committed is counted.
+                Err(ending) => return self.settle(in_flight, state).await.unwrap_or(ending),
             };
             let over_limit = self.cut_to_test_batch(&mut page, state);
             let next = page.next.clone();
-            let staged = match self.stage(&mut page, state) {
+            let staged = self.stage(&mut page, state);
+            if let Some(ending) = self.settle(in_flight.take(), state).await {
+                return ending;
+            }
+            let staged = match staged {
                 Ok(staged) => staged,
                 Err(ending) => return ending,
             };
@@ -185,6 +194,7 @@ impl Pull {
             }
         };
         state.counts.add(&receipt.counts);
+        state.mostly_written = (receipt.counts.created + receipt.counts.updated) * 2 > receipt.counts.seen;
         state.pages += 1;
         (self.on_progress)(Progress { pages: state.pages, counts: state.counts });
         if self.limits.error_budget.is_spent(&state.counts) {
@@ -194,20 +204,23 @@ impl Pull {
     }
 
     /// Cuts the page to what is left of a test batch; whether that is now full.
-    fn cut_to_test_batch(&self, page: &mut Page, state: &State) -> bool {
+    fn cut_to_test_batch(&self, page: &mut Page, state: &mut State) -> bool {
         let Some(limit) = self.test_batch else {
             return false;
         };
-        let seen = usize::try_from(state.counts.seen).unwrap_or(usize::MAX);
-        let left = limit.saturating_sub(seen);
+        let left = limit.saturating_sub(state.staged);
         page.items.truncate(left);
         page.items.len() >= left
     }
 
     fn stage(&self, page: &mut Page, state: &mut State) -> Result<Vec<Staged>, Ending> {
-        let staged = stage::stage(std::mem::take(&mut page.items), &mut state.repeats);
+        let mut staged = stage::stage(std::mem::take(&mut page.items), &mut state.repeats);
+        state.staged += staged.len();
         if let Some(map) = &self.map {
             stage::count_unmapped(map, &staged, &mut state.unmapped);
+            if state.mostly_written {
+                stage::map_ahead(map, &mut staged);
+            }
         }
         if let Some((start, end)) = page.window {
             state.window = Some(match state.window {

@@ -11,7 +11,7 @@ use crate::{
         clock::Timestamp,
         record::{EXTERNAL_ID_CHARS, Item, payload_hash, text_hash},
     },
-    mapping::FieldMap,
+    mapping::{FieldMap, Mapped},
 };
 
 /// How many of a run's latest records are remembered to recognise a repeat. Past that, a repeat of an unchanged record
@@ -34,7 +34,7 @@ pub enum Repeat {
 /// What an item holds.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Content {
-    Record(Value),
+    Record(Payload),
     /// A readable payload without an id.
     NoId(Value),
     /// What could not be read, and why.
@@ -42,6 +42,48 @@ pub enum Content {
         text: String,
         reason: String,
     },
+}
+
+/// A record's payload, as far as it has been worked on.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Payload {
+    /// As it came; mapped by the decision, if it comes to that.
+    Parsed(Value),
+    /// Mapped already, while the page before was being written: where most records are new or changed, the page's
+    /// transaction need not wait for it, and the tree of values need not be kept.
+    Mapped(Box<Ready>),
+}
+
+/// What is written of a record, if it is written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ready {
+    pub text: String,
+    pub mapped: Mapped,
+    /// Fingerprint of the mapped row; empty when there is none.
+    pub record_hash: String,
+}
+
+impl Ready {
+    pub fn of(payload: &Value, map: &FieldMap) -> Self {
+        let mapped = map.apply(payload);
+        let record_hash = match &mapped {
+            Mapped::Record(row) => row.fingerprint(),
+            Mapped::Ignored { .. } | Mapped::Failed(_) => String::new(),
+        };
+        Self { text: payload.to_string(), mapped, record_hash }
+    }
+}
+
+/// Maps the records of a page ahead of the decision; pure, so the decision is the same.
+pub fn map_ahead(map: &FieldMap, staged: &mut [Staged]) {
+    for item in staged {
+        if item.repeat == Repeat::No
+            && let Content::Record(payload) = &mut item.content
+            && let Payload::Parsed(value) = payload
+        {
+            *payload = Payload::Mapped(Box::new(Ready::of(value, map)));
+        }
+    }
 }
 
 /// An item on its way to the decision.
@@ -93,7 +135,7 @@ pub fn stage(items: Vec<Item>, window: &mut RepeatWindow) -> Vec<Staged> {
             Item::Record(record) => {
                 let payload_hash = payload_hash(&record.payload);
                 let (external_id, content) = match record.external_id {
-                    Some(id) if !id.is_empty() => (id, Content::Record(record.payload)),
+                    Some(id) if !id.is_empty() => (id, Content::Record(Payload::Parsed(record.payload))),
                     _ => (String::new(), Content::NoId(record.payload)),
                 };
                 Staged {
@@ -161,7 +203,7 @@ fn mark_superseded(staged: &mut [Staged]) {
 /// Counts the payload fields that the map uses nowhere, for `connection show`.
 pub fn count_unmapped(map: &FieldMap, staged: &[Staged], into: &mut BTreeMap<String, u64>) {
     for item in staged {
-        if let Content::Record(payload) = &item.content {
+        if let Content::Record(Payload::Parsed(payload)) = &item.content {
             map.unmapped(payload, &mut |name| {
                 if let Some(count) = into.get_mut(name) {
                     *count += 1;

@@ -283,6 +283,7 @@ impl Worker {
             cursor: held.cursor.clone(),
             resume: held.resume.clone(),
             had_dead_letters: held.open_dead_letters > 0,
+            first_listing: prepared.job.last_complete_at.is_none(),
             limits: self.options.limits,
             test_batch,
             full,

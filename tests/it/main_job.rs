@@ -251,7 +251,7 @@ async fn p21_the_same_main_job_leaves_the_same_rows_on_sqlite_and_on_mysql() {
             "select external_id, event_type, title, stage, projected_amount, booked_amount, currency, occurred_at, closed_at from crm_lead_events order by connection_id, external_id",
             "select stream, external_id, error_code, stage, fingerprint, status, message_internal from integration_sync_errors order by stream, external_id",
             "select stream, origin, status, pages, records_seen, records_created, records_updated, records_unchanged, records_failed, error_code from integration_sync_runs order by stream, connection_id, records_seen, records_failed",
-            "select stream, external_id, status, reason, payload_hash from integration_raw_events where stream = 'deals' order by connection_id, external_id",
+            "select stream, external_id, status, reason from integration_raw_events where stream = 'deals' order by connection_id, external_id",
             "select object_type, external_id, internal_table, record_hash from integration_object_links where object_type = 'deal' order by connection_id, external_id",
         ] {
             listing.push(database.sql.rows(sql).await);

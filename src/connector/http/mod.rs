@@ -14,7 +14,10 @@ mod wait;
 #[cfg(test)]
 pub(crate) mod testing;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 pub use answer::Answer;
 pub use limits::LimitKey;
@@ -77,8 +80,9 @@ pub enum GateError {
 
 /// Shared by all connectors of the process: one client, one policy, one set of limits.
 pub struct HttpGate {
-    /// Speaks TLS only. `None` on a machine without CA certificates: nobody could be told from anybody.
-    client: Option<reqwest::Client>,
+    /// Speaks TLS only; built when it is first needed, for the system's certificates cost megabytes. `None` inside: this
+    /// machine has none, so nobody could be told from anybody.
+    tls_client: OnceLock<Option<reqwest::Client>>,
     /// Speaks without TLS, and reaches nothing but what `allow_private` names.
     plain_client: reqwest::Client,
     policy: Arc<NetworkPolicy>,
@@ -100,17 +104,8 @@ impl HttpGate {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let policy = Arc::new(NetworkPolicy::new(&options.allow_private)?);
         let plain_client = client_without_tls(&options, &policy).map_err(GateError::Client)?;
-        // The options are good, the other client was built with them: what can fail here is the loading of the roots.
-        let client = client(&options, policy::GuardedResolver::new(Arc::clone(&policy), policy::Reach::Permitted))
-            .https_only(true)
-            .build()
-            .inspect_err(|error| {
-                let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
-                tracing::warn!(cause, "no CA certificates could be loaded: https addresses will be refused");
-            })
-            .ok();
         let limits = Limits::new(Arc::clone(&clock), options.requests_per_second, options.burst);
-        Ok(Arc::new(Self { client, plain_client, policy, limits, options, clock }))
+        Ok(Arc::new(Self { tls_client: OnceLock::new(), plain_client, policy, limits, options, clock }))
     }
 
     pub fn clock(&self) -> &Arc<dyn Clock> {
@@ -119,7 +114,23 @@ impl HttpGate {
 
     /// Whether CA certificates were found, so that `https` addresses can be asked.
     pub fn speaks_tls(&self) -> bool {
-        self.client.is_some()
+        self.tls_client().is_some()
+    }
+
+    /// The client for `https`, if this machine has certificates to trust.
+    fn tls_client(&self) -> Option<&reqwest::Client> {
+        let build = || {
+            // The options are good, the other client was built with them: what can fail here is the loading of the roots.
+            client(&self.options, policy::GuardedResolver::new(Arc::clone(&self.policy), policy::Reach::Permitted))
+                .https_only(true)
+                .build()
+                .inspect_err(|error| {
+                    let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+                    tracing::warn!(cause, "no CA certificates could be loaded: https addresses will be refused");
+                })
+                .ok()
+        };
+        self.tls_client.get_or_init(build).as_ref()
     }
 
     /// The rules by which addresses are refused.

@@ -141,7 +141,7 @@ impl HttpGate {
 
     async fn attempt(&self, fetch: &Fetch<'_>, call: Call) -> Result<Answer, Failure> {
         let asked = answer::asked(call.method, &call.url);
-        let client = match (call.url.scheme(), &self.client) {
+        let client = match (call.url.scheme(), self.tls_client()) {
             ("https", Some(client)) => client,
             ("https", None) => return Err(Failure::Final(no_certificates(&asked))),
             _ => &self.plain_client,

@@ -213,7 +213,7 @@ async fn a_provider_that_accepts_and_never_answers_is_given_up_after_the_retries
 async fn without_ca_certificates_only_https_is_refused_and_the_remedy_is_told() {
     let mut case = Case::new(vec![answer(200, "", "{}")]).await;
     let mut gate = Arc::into_inner(gate(&case.clock)).unwrap();
-    gate.client = None;
+    gate.tls_client = std::sync::OnceLock::from(None);
     assert!(!gate.speaks_tls());
     case.gate = Arc::new(gate);
     case.run().await.unwrap();
