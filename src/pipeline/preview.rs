@@ -69,26 +69,34 @@ fn one(item: stage::Staged, map: Option<&FieldMap>, stream: &str) -> Previewed {
     let (outcome, detail) = match item.content {
         Content::Broken { reason, .. } => ("failed", json!(reason)),
         Content::NoId(_) => ("failed", json!("the record has no primary key")),
-        Content::Record(Payload::Mapped(_)) => ("failed", json!("mapped ahead of its time")),
-        Content::Record(Payload::Parsed(payload)) => match map {
-            None => ("ignored", json!(format!("no field map for stream '{stream}'"))),
-            Some(map) => match map.apply(&payload) {
-                Mapped::Ignored { reason } => ("ignored", json!(reason)),
-                Mapped::Failed(errors) => (
-                    "failed",
-                    json!(errors.iter().map(|e| format!("{}: {}", e.field, e.message)).collect::<Vec<_>>().join("; ")),
-                ),
-                Mapped::Record(row) => {
-                    let mut columns = Map::new();
-                    for (column, cell) in row.table.columns.iter().zip(&row.cells) {
-                        columns.insert(column.name.to_owned(), shown_cell(cell));
-                    }
-                    ("record", Value::Object(columns))
-                }
-            },
+        Content::Record(payload) => match (payload, map) {
+            (Payload::Mapped(ready), _) => told(ready.mapped),
+            (Payload::Parsed(value), Some(map)) => told(map.apply(&value)),
+            (Payload::Parsed(_), None) => ("ignored", json!(format!("no field map for stream '{stream}'"))),
         },
     };
     Previewed { external_id, outcome, detail }
+}
+
+/// The outcome's word, and its columns or its reason.
+fn told(mapped: Mapped) -> (&'static str, Value) {
+    match mapped {
+        Mapped::Ignored { reason } => ("ignored", json!(reason)),
+        Mapped::Failed(errors) => {
+            let lines: Vec<String> = errors.iter().map(|e| format!("{}: {}", e.field, e.message)).collect();
+            ("failed", json!(lines.join("; ")))
+        }
+        Mapped::Record(row) => {
+            let columns: Map<String, Value> = row
+                .table
+                .columns
+                .iter()
+                .zip(&row.cells)
+                .map(|(column, cell)| (column.name.to_owned(), shown_cell(cell)))
+                .collect();
+            ("record", Value::Object(columns))
+        }
+    }
 }
 
 fn shown_cell(cell: &Cell) -> Value {

@@ -100,8 +100,11 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const STATEMENT_CACHE: usize = 160;
 const READER_STATEMENT_CACHE: usize = 32;
 /// Page cache of a connection in KiB; negative is SQLite's way to say so.
-const WRITER_CACHE: &str = "-8000";
+const WRITER_CACHE: &str = "-4000";
 const READER_CACHE: &str = "-1000";
+/// Pages of the write-ahead log between two checkpoints (16 MB). SQLite's own 1000 are full after two or three transactions of
+/// a thousand records each.
+const CHECKPOINT_PAGES: &str = "4000";
 
 /// The text of one migration for this engine.
 fn migration_text(step: &'static migrations::Step) -> &'static str {
@@ -134,7 +137,12 @@ pub(super) async fn connect(options: &OpenOptions, clock: Arc<dyn Clock>) -> Res
         .idle_timeout(None)
         .max_lifetime(None)
         .acquire_timeout(options.acquire_timeout)
-        .connect_with(base.clone().statement_cache_capacity(STATEMENT_CACHE).pragma("cache_size", WRITER_CACHE))
+        .connect_with(
+            base.clone()
+                .statement_cache_capacity(STATEMENT_CACHE)
+                .pragma("cache_size", WRITER_CACHE)
+                .pragma("wal_autocheckpoint", CHECKPOINT_PAGES),
+        )
         .await
         .map_err(|error| store_error("open the database file", &error))?;
     let reader = SqlitePoolOptions::new()
