@@ -29,6 +29,8 @@ use crate::{
     system_clock::SystemClock,
 };
 
+/// Columns by which the story's tables are moved in.
+const INDENT: u16 = 2;
 const DEFAULT_DIR: &str = "var/demo";
 /// The first line of the demo's settings: what tells its folder from others.
 const MADE_BY: &str = "# Made by tidegate demo.";
@@ -60,8 +62,8 @@ pub async fn run(args: &DemoArgs, out: Output) -> Done {
 
     story.say("Tidegate in a minute: two clients, one CRM each, and everything that usually goes wrong.\n")?;
     story.say(&format!(
-        "A provider simulator answers on {}. It will throttle us once (429, Retry-After: 1), fail once (500), and two of its\n\
-         records are bad. Everything is kept in {}.\n",
+        "A provider simulator answers on {}. It will throttle us once (429,\nRetry-After: 1), fail once (500), and three of its \
+         records are bad. Everything is kept in\n{}.\n",
         simulator.base_url(),
         dir.display()
     ))?;
@@ -154,7 +156,8 @@ impl Story<'_> {
     }
 
     fn view(&self) -> View {
-        View::of_stdout(self.app.now())
+        let view = View::of_stdout(self.app.now());
+        View { width: view.width.map(|columns| columns.saturating_sub(INDENT)), ..view }
     }
 
     async fn runs(&self, store: &SharedStore) -> Result<(), Failure> {
