@@ -115,8 +115,21 @@ pub struct Outcome {
     pub unmapped: std::collections::BTreeMap<String, u64>,
     /// The pull went on where an earlier run had stopped, so its counts are not the whole listing's.
     pub resumed: bool,
-    /// How many records the provider said there are, where it did.
-    pub provider_total: Option<i64>,
+}
+
+impl Outcome {
+    /// An ending before the first page.
+    pub fn of(ending: Ending) -> Self {
+        Self {
+            ending,
+            pages: 0,
+            counts: Counts::default(),
+            traffic: Traffic::default(),
+            window: None,
+            unmapped: std::collections::BTreeMap::new(),
+            resumed: false,
+        }
+    }
 }
 
 /// A line for whoever watches.

@@ -74,7 +74,6 @@ struct State {
     pages: u64,
     window: Option<(Timestamp, Timestamp)>,
     unmapped: BTreeMap<String, u64>,
-    provider_total: Option<i64>,
     repeats: RepeatWindow,
     last_hash: String,
     same_page: u32,
@@ -93,7 +92,6 @@ impl Pull {
             pages: 0,
             window: None,
             unmapped: BTreeMap::new(),
-            provider_total: None,
             repeats: RepeatWindow::default(),
             last_hash: String::new(),
             same_page: 0,
@@ -117,7 +115,6 @@ impl Pull {
             window: state.window,
             unmapped: state.unmapped,
             resumed,
-            provider_total: state.provider_total,
         }
     }
 
@@ -228,7 +225,6 @@ impl Pull {
                 Some((first, last)) => (first.min(start), last.max(end)),
             });
         }
-        state.provider_total = page.provider_total.or(state.provider_total);
         let hash = stage::page_hash(&staged);
         if page.next.is_some() && !staged.is_empty() && hash == state.last_hash {
             state.same_page += 1;

@@ -55,16 +55,7 @@ impl Replay {
             Ok(ending) => ending,
             Err(error) => Ending::Store(error),
         };
-        Outcome {
-            ending,
-            pages,
-            counts,
-            traffic: Traffic::default(),
-            window: None,
-            unmapped: std::collections::BTreeMap::new(),
-            resumed: false,
-            provider_total: None,
-        }
+        Outcome { pages, counts, ..Outcome::of(ending) }
     }
 
     async fn batches(&self, counts: &mut Counts, pages: &mut u64) -> Result<Ending, StoreError> {

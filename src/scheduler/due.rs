@@ -46,9 +46,8 @@ pub struct DaemonOptions {
 
 /// Runs until `stop`: looks for due jobs, hands them out fairly, recovers orphans.
 pub async fn daemon(worker: Arc<Worker>, options: DaemonOptions, stop: CancellationToken) {
-    let mut running: JoinSet<ClientId> = JoinSet::new();
-    let mut per_client: HashMap<ClientId, usize> = HashMap::new();
-    let mut in_hand: HashMap<JobId, ()> = HashMap::new();
+    let mut running: JoinSet<()> = JoinSet::new();
+    // Whose job each running task does: as many as there are workers, so counting them anew is cheap.
     let mut hands: HashMap<tokio::task::Id, (ClientId, JobId)> = HashMap::new();
     let recover_every = worker.options.limits.lease_ttl / 2;
     let mut recovered_at = None;
@@ -64,15 +63,13 @@ pub async fn daemon(worker: Arc<Worker>, options: DaemonOptions, stop: Cancellat
                     if running.len() >= options.workers || stop.is_cancelled() {
                         break;
                     }
-                    let of_client = per_client.entry(job.client_id).or_default();
-                    if *of_client >= options.per_client || in_hand.contains_key(&job.id) {
+                    let of_client = hands.values().filter(|(client, _)| *client == job.client_id).count();
+                    if of_client >= options.per_client || hands.values().any(|(_, id)| *id == job.id) {
                         continue;
                     }
-                    *of_client += 1;
-                    in_hand.insert(job.id, ());
-                    let (client, id) = (job.client_id, job.id);
+                    let whose = (job.client_id, job.id);
                     let handle = running.spawn(one_scheduled(Arc::clone(&worker), job, stop.clone()));
-                    hands.insert(handle.id(), (client, id));
+                    hands.insert(handle.id(), whose);
                 }
                 wait
             }
@@ -86,21 +83,13 @@ pub async fn daemon(worker: Arc<Worker>, options: DaemonOptions, stop: Cancellat
             () = worker.clock.sleep(wait) => {}
             Some(ended) = running.join_next_with_id(), if !running.is_empty() => {
                 let id = match ended {
-                    Ok((id, _)) => id,
+                    Ok((id, ())) => id,
                     Err(error) => {
                         tracing::error!(error = %error, "a worker task ended abnormally; its run is recovered when its lease runs out");
                         error.id()
                     }
                 };
-                if let Some((client, job)) = hands.remove(&id) {
-                    in_hand.remove(&job);
-                    if let Some(count) = per_client.get_mut(&client) {
-                        *count = count.saturating_sub(1);
-                        if *count == 0 {
-                            per_client.remove(&client);
-                        }
-                    }
-                }
+                hands.remove(&id);
             }
         }
     }
@@ -126,7 +115,7 @@ async fn look(worker: &Worker, options: DaemonOptions, running: usize) -> Result
     Ok((due, next.clamp(Duration::from_millis(10), options.poll)))
 }
 
-async fn one_scheduled(worker: Arc<Worker>, job: DueJob, stop: CancellationToken) -> ClientId {
+async fn one_scheduled(worker: Arc<Worker>, job: DueJob, stop: CancellationToken) {
     let assignment = Assignment { job: job.id, origin: RunOrigin::Schedule, task: Task::Pull { full: false } };
     let nobody_watches: OnProgress = Arc::new(|_: Progress| {});
     match worker.run(&assignment, &stop, nobody_watches).await {
@@ -138,7 +127,6 @@ async fn one_scheduled(worker: Arc<Worker>, job: DueJob, stop: CancellationToken
             tracing::error!(connection = %job.connection_key, stream = %job.stream, error = %chain(&error), "the job could not be claimed");
         }
     }
-    job.client_id
 }
 
 /// Closes runs whose worker is gone. Failing is not fatal: the next look tries again.

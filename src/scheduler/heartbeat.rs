@@ -3,7 +3,7 @@
 //! Owns how long we trust our own lease without an answer: shorter than the lease, counted from before we asked, so that a
 //! worker stops calling the provider before anybody else may begin. Refuses to write anything but the lease.
 
-use std::time::Duration;
+use std::{convert::Infallible, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
@@ -27,7 +27,7 @@ impl Worker {
         asked: Duration,
         stop: &Stop,
         shutdown: &CancellationToken,
-    ) {
+    ) -> Infallible {
         let ttl = self.options.limits.lease_ttl;
         let every = (ttl / 3).min(HEARTBEAT);
         // Counted from before the claim was sent, so that a slow answer never lengthens our trust in it.

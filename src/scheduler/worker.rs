@@ -23,7 +23,7 @@ use crate::{
     },
     mapping::FieldMap,
     pipeline::{
-        Ending, Limits, OnProgress, Outcome, Stop, StopReason,
+        Ending, Limits, OnProgress, Outcome, Stop,
         pull::Pull,
         replay::{Replay, Selection},
     },
@@ -194,7 +194,7 @@ impl Worker {
         let work = self.work(&held, &prepared, assignment, &stop, on_progress);
         let outcome = tokio::select! {
             outcome = work => outcome,
-            () = heartbeat => unreachable_outcome(),
+            never = heartbeat => match never {},
         };
         self.finish(&held, &prepared, assignment, outcome, began).await
     }
@@ -209,19 +209,19 @@ impl Worker {
     ) -> Outcome {
         let folder = self.catalogue.folder(&prepared.job.provider_key);
         if let Some(Err(error)) = folder.map(|folder| folder.usable_map(&held.stream)) {
-            return ended(Ending::Connector(error));
+            return Outcome::of(Ending::Connector(error));
         }
         if let Some(map) = &prepared.map
             && let Err(ending) = self.remember(map).await
         {
-            return ended(ending);
+            return Outcome::of(ending);
         }
         match &assignment.task {
             Task::Pull { full } => self.pull(held, prepared, *full, None, stop, on_progress).await,
             Task::TestBatch { records } => self.pull(held, prepared, false, Some(*records), stop, on_progress).await,
             Task::Replay { selections } => {
                 let Some(map) = prepared.map.clone() else {
-                    return ended(Ending::Connector(ConnectorError::new(
+                    return Outcome::of(Ending::Connector(ConnectorError::new(
                         ErrorKind::Settings,
                         format!("stream '{}' has no field map to replay through", held.stream),
                     )));
@@ -270,7 +270,7 @@ impl Worker {
     ) -> Outcome {
         let connector = match self.connector(&prepared.connection) {
             Ok(connector) => connector,
-            Err(error) => return ended(Ending::Connector(error)),
+            Err(error) => return Outcome::of(Ending::Connector(error)),
         };
         let origin = if test_batch.is_some() { RunOrigin::TestBatch } else { RunOrigin::Schedule };
         Pull {
@@ -328,22 +328,4 @@ fn scope(held: &Held, map: Option<&FieldMap>, origin: RunOrigin) -> PageScope {
         is_test: origin == RunOrigin::TestBatch,
         mapping_version: map.map(|m| m.version.clone()),
     }
-}
-
-fn ended(ending: Ending) -> Outcome {
-    Outcome {
-        ending,
-        pages: 0,
-        counts: Counts::default(),
-        traffic: crate::domain::counts::Traffic::default(),
-        window: None,
-        unmapped: std::collections::BTreeMap::new(),
-        resumed: false,
-        provider_total: None,
-    }
-}
-
-/// The heartbeat loops for ever; should it ever end, the run ends as one that lost its lease.
-fn unreachable_outcome() -> Outcome {
-    ended(Ending::Stopped(StopReason::LeaseLost))
 }

@@ -17,11 +17,11 @@ use super::{
     dialect::At,
     fault::Fault,
     page_letters, page_records, page_rows, raw,
-    store::{Attempt, Lent, Outcome, Patience, Store},
+    store::{Attempt, Lent, Outcome, Patience, Statement, Store},
 };
 use crate::{
     domain::{
-        counts::Counts,
+        counts::{Counts, Traffic},
         cursor::{Cursor, Position},
         ids::ConnectionId,
     },
@@ -248,21 +248,8 @@ impl Page {
 
     async fn enter(&self, session: &mut Session, counts: &Counts, cursor: Option<&Cursor>) -> Result<(), sqlx::Error> {
         let head = &*self.head;
-        sqlx::query::<Db>(INSERT_PAGE)
-            .bind(self.scope.run.0)
-            .bind(head.page_no)
-            .bind(&head.page_hash)
-            .bind(head.traffic.requests)
-            .bind(head.traffic.retries)
-            .bind(head.traffic.rate_limited_ms)
-            .bind(head.traffic.bytes_in)
-            .bind(counts.seen)
-            .bind(counts.created)
-            .bind(counts.updated)
-            .bind(counts.unchanged)
-            .bind(counts.duplicate)
-            .bind(counts.ignored)
-            .bind(counts.failed)
+        let page = sqlx::query::<Db>(INSERT_PAGE).bind(self.scope.run.0).bind(head.page_no).bind(&head.page_hash);
+        bind_costs(page, &head.traffic, counts)
             .bind(cursor.map(|cursor| json_text(&cursor.state)))
             .bind(&head.story)
             .bind(At(head.started_at))
@@ -275,18 +262,7 @@ impl Page {
         let head = &*self.head;
         let start = head.window.map(|window| At(window.0));
         let end = head.window.map(|window| At(window.1));
-        let result = sqlx::query::<Db>(COUNT_PAGE)
-            .bind(head.traffic.requests)
-            .bind(head.traffic.retries)
-            .bind(head.traffic.rate_limited_ms)
-            .bind(head.traffic.bytes_in)
-            .bind(counts.seen)
-            .bind(counts.created)
-            .bind(counts.updated)
-            .bind(counts.unchanged)
-            .bind(counts.duplicate)
-            .bind(counts.ignored)
-            .bind(counts.failed)
+        let result = bind_costs(sqlx::query::<Db>(COUNT_PAGE), &head.traffic, counts)
             .bind(start)
             .bind(start)
             .bind(start)
@@ -300,4 +276,20 @@ impl Page {
             .await?;
         Ok(result.rows_affected())
     }
+}
+
+/// Binds what the page ledger and the run's row both keep: traffic, then the buckets, in the order of their columns.
+fn bind_costs<'q>(query: Statement<'q>, traffic: &Traffic, counts: &Counts) -> Statement<'q> {
+    query
+        .bind(traffic.requests)
+        .bind(traffic.retries)
+        .bind(traffic.rate_limited_ms)
+        .bind(traffic.bytes_in)
+        .bind(counts.seen)
+        .bind(counts.created)
+        .bind(counts.updated)
+        .bind(counts.unchanged)
+        .bind(counts.duplicate)
+        .bind(counts.ignored)
+        .bind(counts.failed)
 }
