@@ -114,13 +114,8 @@ impl Worker {
             Next::Scheduled => scheduled,
             Next::AtOnce => Some(now),
             Next::BackOff { at_least } => {
-                let wait = now.plus(policy::back_off(
-                    prepared.job.consecutive_failures,
-                    at_least,
-                    self.options.jitter_share * rand::random::<f64>(),
-                ));
-                let soonest = now.plus(at_least);
-                Some(scheduled.map_or(wait, |s| s.min(wait)).max(soonest))
+                let spread = self.options.jitter_share * rand::random::<f64>();
+                Some(policy::retry_at(now, scheduled, prepared.job.consecutive_failures, at_least, spread))
             }
         }
     }

@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use crate::{
     connector::ErrorKind,
-    domain::status::{ConnectionStatus, RunStatus},
+    domain::{
+        clock::Timestamp,
+        status::{ConnectionStatus, RunStatus},
+    },
     pipeline::{Ending, StopReason},
     store::StoreError,
 };
@@ -24,7 +27,7 @@ pub enum Next {
     Scheduled,
     /// At once: there is more to do and nothing is wrong.
     AtOnce,
-    /// After a growing wait, or at the schedule's next time if that is sooner. Never sooner than `at_least`.
+    /// After a growing wait, or at the schedule's next time if that is sooner ([`retry_at`]). Never sooner than `at_least`.
     BackOff { at_least: Duration },
 }
 
@@ -213,6 +216,20 @@ fn lost(code: &'static str, remedy: &str) -> Decision {
     Decision { lost: true, failure: None, ..broken(RunStatus::Abandoned, code, remedy, Next::AtOnce) }
 }
 
+/// When a job that failed is tried again: after [`back_off`], or in its next slot where that comes first. Never sooner than the
+/// first wait, since a slot that happens to be near, or an interval of seconds, would make a struggling provider struggle more.
+pub fn retry_at(
+    now: Timestamp,
+    scheduled: Option<Timestamp>,
+    failures: i64,
+    at_least: Duration,
+    spread: f64,
+) -> Timestamp {
+    let wait = now.plus(back_off(failures, at_least, spread));
+    let soonest = now.plus(at_least.max(FIRST_WAIT));
+    scheduled.map_or(wait, |slot| slot.max(soonest).min(wait))
+}
+
 /// How long to wait after `failures` failures in a row: 1, 2, 4 … minutes, an hour at most, never less than `at_least`.
 /// `spread` (0 to 1) makes it longer by that share, so that jobs that failed together do not come back together.
 pub fn back_off(failures: i64, at_least: Duration, spread: f64) -> Duration {
@@ -272,5 +289,24 @@ mod tests {
         assert_eq!(back_off(1000, Duration::ZERO, 0.0), Duration::from_secs(3600));
         assert_eq!(back_off(0, Duration::from_secs(7200), 0.0), Duration::from_secs(7200));
         assert_eq!(back_off(0, Duration::ZERO, 0.1), Duration::from_secs(66));
+    }
+
+    #[test]
+    fn a_failed_job_is_tried_in_its_next_slot_but_never_sooner_than_the_first_wait() {
+        let now: Timestamp = "2026-03-01T11:59:30Z".parse().unwrap();
+        let at = |scheduled: Option<u64>, failures, at_least| {
+            let slot = scheduled.map(|s| now.plus(Duration::from_secs(s)));
+            retry_at(now, slot, failures, Duration::from_secs(at_least), 0.0).since(now).as_secs()
+        };
+        assert_eq!(at(None, 0, 0), 60);
+        assert_eq!(at(Some(7200), 0, 0), 60);
+        // A slot that is near, and an interval of seconds.
+        assert_eq!(at(Some(42), 0, 0), 60);
+        assert_eq!(at(Some(1), 9, 0), 60);
+        // Later failures wait longer, up to the slot.
+        assert_eq!(at(Some(900), 9, 0), 900);
+        assert_eq!(at(Some(900), 3, 0), 480);
+        // The provider's own wait comes before any slot.
+        assert_eq!(at(Some(900), 0, 1200), 1200);
     }
 }

@@ -353,7 +353,8 @@ on_both_engines!(p13_a_provider_that_nobody_answers_for_fails_the_run_and_backs_
             job["next_run_at"].as_str().expect("a next run").parse::<tidegate::domain::clock::Timestamp>().unwrap();
         let last = run["finished_at"].as_str().expect("an end").parse::<tidegate::domain::clock::Timestamp>().unwrap();
         let wait = next.since(last).as_secs();
-        assert!((50..=180).contains(&wait), "backs off for {wait} s: {job}");
+        // A minute and its spread, wherever the clock stands in the two hours; the worker and the database read two clocks.
+        assert!((55..=75).contains(&wait), "backs off for {wait} s: {job}");
         assert_eq!(job["consecutive_failures"], 1, "{job}");
     }
     assert_eq!(yard.home.run(&["connection", "check", "acme-hubspot"]).await.code(), Some(75));
