@@ -227,7 +227,7 @@ async fn everything_wrong_in_all_declarations_is_told_at_once_and_nothing_is_wri
 
 on_both_engines!(applying_twice_or_dry_or_what_was_exported_changes_no_row, |db| {
     let yard = Yard::new(db, 0, 0).await;
-    let file = yard.home.write("declaration.yaml", &yard.declaration("sandbox", "every 15m", true));
+    let file = yard.home.write("declaration.yaml", &yard.declaration("sandbox", "every 30d", true));
     let file = file.display().to_string();
     let empty = declared(&yard).await;
     let dry = yard.home.run_ok(&["apply", "-f", &file, "--dry-run", "--json"]).await.json();
@@ -342,7 +342,7 @@ on_both_engines!(p13_a_provider_that_nobody_answers_for_fails_the_run_and_backs_
     let mut yard = Yard::new(db, 1, 0).await;
     yard.home.setting("http.max_retries", "0");
     let nobody =
-        yard.declaration("sandbox", "every 2h", false).replace(&yard.simulator.base_url(), "http://127.0.0.1:1");
+        yard.declaration("sandbox", "every 30d", false).replace(&yard.simulator.base_url(), "http://127.0.0.1:1");
     yard.declare(&nobody).await;
     let done = yard.home.run(&["run-once", "--json"]).await;
     told(&done, 4, &["provider_unavailable", "do: "]);

@@ -233,7 +233,7 @@ on_both_engines!(p14_a_client_whose_provider_hangs_does_not_delay_another, |db| 
     yard.home.setting("scheduler.workers", "3").setting("scheduler.per_client", "2");
     let held = tidegate::simulator::Gate::default();
     yard.simulator.fault(Fault::always(FaultKind::Hold(held.clone())).account("4711").times(1000));
-    yard.declare(&yard.declaration("sandbox", "every 1h", true)).await;
+    yard.declare(&yard.declaration("sandbox", "every 30d", true)).await;
     let daemon = yard.home.start(&["run"]);
     eventually("the other client's jobs are done", async || {
         let done = yard

@@ -215,7 +215,7 @@ on_both_engines!(p2_a_cursor_is_reset_only_by_hand_and_leaves_an_audit_row, |db|
 on_both_engines!(p6_a_listing_that_is_suddenly_empty_is_not_green, |db| {
     let yard = Yard::new(db, 40, 0).await;
     let text =
-        yard.declaration("sandbox", "every 15m", false).replace("sync_mode: incremental", "sync_mode: full_refresh");
+        yard.declaration("sandbox", "every 30d", false).replace("sync_mode: incremental", "sync_mode: full_refresh");
     yard.declare(&text).await;
     assert_eq!(yard.run_acme().await.code(), Some(0));
     let complete = yard.number("select count(*) from integration_sync_jobs where last_complete_at is not null").await;

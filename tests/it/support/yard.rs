@@ -63,7 +63,7 @@ impl<'d> Yard<'d> {
     /// As [`Yard::new`], with the contacts of both clients (and their deals, if there are any) declared and applied.
     pub async fn applied(database: &'d TestDatabase, contacts: u64, deals: u64) -> Self {
         let yard = Self::new(database, contacts, deals).await;
-        yard.declare(&yard.declaration("sandbox", "every 15m", deals > 0)).await;
+        yard.declare(&yard.declaration("sandbox", "every 30d", deals > 0)).await;
         yard
     }
 
