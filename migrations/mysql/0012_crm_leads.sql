@@ -27,6 +27,8 @@ create table if not exists crm_leads (
     paid_or_organic varchar(40),
     stage varchar(60),
     received_at datetime(6),
+    -- When somebody first answered.
+    first_response_at datetime(6),
     primary key (id),
     unique key uq_crm_leads_object (connection_id, object_type, external_id),
     key ix_crm_leads_connection (connection_id, client_id),

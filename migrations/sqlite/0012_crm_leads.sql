@@ -27,6 +27,8 @@ create table if not exists crm_leads (
     paid_or_organic text,
     stage text,
     received_at text,
+    -- When somebody first answered.
+    first_response_at text,
     constraint uq_crm_leads_object unique (connection_id, object_type, external_id),
     constraint fk_crm_leads_connection foreign key (connection_id, client_id) references integration_connections (id, client_id),
     constraint ck_crm_leads_consent check (consent in ('granted', 'denied', 'unknown')),

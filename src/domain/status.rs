@@ -98,6 +98,47 @@ words! {
         Open = "open", RetryScheduled = "retry_scheduled", Resolved = "resolved", Discarded = "discarded",
         Exhausted = "exhausted",
     }
+
+    /// What a check that is not passed does: an error holds publication, a warning lowers confidence and is told.
+    Severity, "severity" { Error = "error", Warn = "warn" }
+
+    CheckStatus, "check status" {
+        Passed = "passed", Failed = "failed",
+        /// The check itself broke; it counts as failed.
+        Errored = "errored",
+        /// There is nothing to judge by yet. Not green.
+        Unknown = "unknown",
+    }
+
+    Direction, "direction" {
+        HigherIsBetter = "higher_is_better", LowerIsBetter = "lower_is_better", Neutral = "neutral",
+    }
+
+    /// How the last attempt to publish a metric ended.
+    ReportStatus, "report status" {
+        Improved = "improved", Declined = "declined", Steady = "steady", NoBaseline = "no_baseline",
+        /// The gate said no: the client keeps seeing the last good number.
+        Held = "held",
+    }
+
+    ApprovalState, "approval state" { Draft = "draft", Approved = "approved" }
+
+    /// Where a snapshot comes from.
+    SnapshotOrigin, "snapshot origin" { Computed = "computed", Declared = "declared" }
+
+    ControlScope, "control scope" { Global = "global", Connection = "connection" }
+
+    /// What a control becomes outside of Tidegate.
+    ControlKind, "control kind" {
+        AdminTask = "admin_task", SopNote = "sop_note", LaunchItem = "launch_item", IncidentStep = "incident_step",
+        ReportNote = "report_note",
+    }
+
+    ControlStatus, "control status" {
+        Missing = "missing", Failed = "failed", Ready = "ready",
+        /// Its evidence is older than its cadence allows.
+        ReviewDue = "review_due",
+    }
 }
 
 impl RunStatus {

@@ -44,6 +44,22 @@ pub(super) const STEPS: &[Step] = steps! {
     "0011" "event_admin_actions",
     "0012" "crm_leads",
     "0013" "crm_lead_events",
+    "0014" "phone_calls",
+    "0015" "message_deliveries",
+    "0016" "field_jobs",
+    "0017" "accounting_customers",
+    "0018" "accounting_invoices",
+    "0019" "accounting_payments",
+    "0020" "campaign_spend",
+    "0021" "search_traffic_daily",
+    "0022" "reviews",
+    "0023" "data_quality_checks",
+    "0024" "metric_snapshots",
+    "0025" "metric_baselines",
+    "0026" "report_metrics",
+    "0027" "portal_cards",
+    "0028" "launch_controls",
+    "0029" "integration_alerts",
 };
 
 /// The SQL of all steps of an engine, in order, for `tidegate migrate --print`.

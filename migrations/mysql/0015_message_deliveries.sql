@@ -1,0 +1,38 @@
+-- Messages that were sent to people or came from them, and what became of each. Their text is never kept here.
+create table if not exists message_deliveries (
+    id bigint not null auto_increment,
+    client_id bigint not null,
+    connection_id bigint not null,
+    provider_key varchar(190) not null,
+    source_label varchar(190) not null,
+    object_type varchar(100) not null,
+    external_id varchar(190) not null,
+    first_run_id bigint not null,
+    last_run_id bigint not null,
+    source_updated_at datetime(6),
+    -- Set when a run is taken back; reports leave such rows out.
+    voided_at datetime(6),
+    is_test tinyint(1) not null default 0,
+    direction varchar(40),
+    channel varchar(40),
+    delivery varchar(40),
+    contact_phone varchar(32),
+    contact_email varchar(320),
+    template varchar(190),
+    failure_reason varchar(200),
+    opted_out tinyint(1),
+    lead_external_id varchar(190),
+    price_amount decimal(18, 4),
+    -- ISO 4217.
+    currency varchar(3),
+    sent_at datetime(6),
+    delivered_at datetime(6),
+    replied_at datetime(6),
+    primary key (id),
+    unique key uq_message_deliveries_object (connection_id, object_type, external_id),
+    key ix_message_deliveries_connection (connection_id, client_id),
+    constraint fk_message_deliveries_connection foreign key (connection_id, client_id) references integration_connections (id, client_id),
+    constraint ck_message_deliveries_direction check (direction in ('inbound', 'outbound', 'unknown')),
+    constraint ck_message_deliveries_channel check (channel in ('sms', 'email', 'chat', 'other')),
+    constraint ck_message_deliveries_delivery check (delivery in ('queued', 'sent', 'delivered', 'failed', 'received', 'unknown'))
+) engine = innodb default charset = utf8mb4 collate = utf8mb4_bin;

@@ -1,0 +1,37 @@
+-- Work that was booked at a customer. What it is worth here is booked, never invoiced or paid.
+create table if not exists field_jobs (
+    id bigint not null auto_increment,
+    client_id bigint not null,
+    connection_id bigint not null,
+    provider_key varchar(190) not null,
+    source_label varchar(190) not null,
+    object_type varchar(100) not null,
+    external_id varchar(190) not null,
+    first_run_id bigint not null,
+    last_run_id bigint not null,
+    source_updated_at datetime(6),
+    -- Set when a run is taken back; reports leave such rows out.
+    voided_at datetime(6),
+    is_test tinyint(1) not null default 0,
+    job_number varchar(100),
+    customer_external_id varchar(190),
+    lead_external_id varchar(190),
+    service_type varchar(100),
+    progress varchar(40),
+    business_unit varchar(100),
+    attribution_source varchar(100),
+    paid_or_organic varchar(40),
+    booked_amount decimal(18, 4),
+    -- ISO 4217.
+    currency varchar(3),
+    booked_at datetime(6),
+    scheduled_at datetime(6),
+    completed_at datetime(6),
+    canceled_at datetime(6),
+    primary key (id),
+    unique key uq_field_jobs_object (connection_id, object_type, external_id),
+    key ix_field_jobs_connection (connection_id, client_id),
+    constraint fk_field_jobs_connection foreign key (connection_id, client_id) references integration_connections (id, client_id),
+    constraint ck_field_jobs_progress check (progress in ('booked', 'scheduled', 'dispatched', 'in_progress', 'completed', 'canceled', 'unknown')),
+    constraint ck_field_jobs_paid_or_organic check (paid_or_organic in ('paid', 'organic', 'unknown'))
+) engine = innodb default charset = utf8mb4 collate = utf8mb4_bin;

@@ -1,0 +1,29 @@
+-- What a campaign cost, a row for each campaign and day.
+create table if not exists campaign_spend (
+    id bigint not null auto_increment,
+    client_id bigint not null,
+    connection_id bigint not null,
+    provider_key varchar(190) not null,
+    source_label varchar(190) not null,
+    object_type varchar(100) not null,
+    external_id varchar(190) not null,
+    first_run_id bigint not null,
+    last_run_id bigint not null,
+    source_updated_at datetime(6),
+    -- Set when a run is taken back; reports leave such rows out.
+    voided_at datetime(6),
+    is_test tinyint(1) not null default 0,
+    campaign varchar(200),
+    channel varchar(100),
+    spend_amount decimal(18, 4),
+    -- ISO 4217.
+    currency varchar(3),
+    impressions bigint,
+    clicks bigint,
+    conversions decimal(18, 4),
+    spent_at datetime(6),
+    primary key (id),
+    unique key uq_campaign_spend_object (connection_id, object_type, external_id),
+    key ix_campaign_spend_connection (connection_id, client_id),
+    constraint fk_campaign_spend_connection foreign key (connection_id, client_id) references integration_connections (id, client_id)
+) engine = innodb default charset = utf8mb4 collate = utf8mb4_bin;

@@ -1,0 +1,56 @@
+-- One number of one client under one source label: what the client sees, and why it is not newer.
+create table if not exists report_metrics (
+    id bigint not null auto_increment,
+    client_id bigint not null,
+    connection_id bigint not null,
+    metric_key varchar(190) not null,
+    source_label varchar(190) not null,
+    -- What the client reads.
+    title varchar(190) not null,
+    meaning text not null,
+    unit varchar(40) not null,
+    currency varchar(3),
+    direction varchar(40) not null,
+    baseline_period_start datetime(6),
+    baseline_period_end datetime(6),
+    baseline_value decimal(18, 4),
+    baseline_snapshot_id bigint,
+    current_period_start datetime(6),
+    current_period_end datetime(6),
+    -- As the client reads it, in the dates of the metric's own zone.
+    current_period_text varchar(60),
+    current_value decimal(18, 4),
+    current_snapshot_id bigint,
+    -- How the last attempt to publish ended: held leaves everything that the client sees as it was.
+    status varchar(40) not null,
+    held_reason text,
+    -- What the client sees; only a publication writes it.
+    published_status varchar(40),
+    -- In percent.
+    confidence bigint,
+    next_action text,
+    client_note text,
+    approval_state varchar(40) not null,
+    approved_by varchar(190),
+    approved_at datetime(6),
+    -- The snapshot that waits for approval.
+    pending_snapshot_id bigint,
+    attempted_at datetime(6) not null,
+    published_at datetime(6),
+    primary key (id),
+    unique key uq_report_metrics_metric (client_id, metric_key, source_label),
+    key ix_report_metrics_connection (connection_id, client_id),
+    key ix_report_metrics_baseline (baseline_snapshot_id, client_id),
+    key ix_report_metrics_current (current_snapshot_id, client_id),
+    key ix_report_metrics_pending (pending_snapshot_id, client_id),
+    constraint fk_report_metrics_connection foreign key (connection_id, client_id) references integration_connections (id, client_id),
+    constraint fk_report_metrics_baseline foreign key (baseline_snapshot_id, client_id) references metric_snapshots (id, client_id),
+    constraint fk_report_metrics_current foreign key (current_snapshot_id, client_id) references metric_snapshots (id, client_id),
+    constraint fk_report_metrics_pending foreign key (pending_snapshot_id, client_id) references metric_snapshots (id, client_id),
+    constraint ck_report_metrics_held check ((status = 'held') = (held_reason is not null)),
+    constraint ck_report_metrics_published check (published_at is null or (published_status is not null and current_snapshot_id is not null)),
+    constraint ck_report_metrics_direction check (direction in ('higher_is_better', 'lower_is_better', 'neutral')),
+    constraint ck_report_metrics_status check (status in ('improved', 'declined', 'steady', 'no_baseline', 'held')),
+    constraint ck_report_metrics_published_status check (published_status in ('improved', 'declined', 'steady', 'no_baseline')),
+    constraint ck_report_metrics_approval_state check (approval_state in ('draft', 'approved'))
+) engine = innodb default charset = utf8mb4 collate = utf8mb4_bin;

@@ -1,0 +1,29 @@
+-- What a campaign cost, a row for each campaign and day.
+create table if not exists campaign_spend (
+    id integer not null primary key autoincrement,
+    client_id integer not null,
+    connection_id integer not null,
+    provider_key text not null check (length(provider_key) <= 190),
+    source_label text not null check (length(source_label) <= 190),
+    object_type text not null,
+    external_id text not null check (length(external_id) <= 190),
+    first_run_id integer not null,
+    last_run_id integer not null,
+    source_updated_at text,
+    -- Set when a run is taken back; reports leave such rows out.
+    voided_at text,
+    is_test integer not null default 0,
+    campaign text,
+    channel text,
+    spend_amount text,
+    -- ISO 4217.
+    currency text,
+    impressions integer,
+    clicks integer,
+    conversions text,
+    spent_at text,
+    constraint uq_campaign_spend_object unique (connection_id, object_type, external_id),
+    constraint fk_campaign_spend_connection foreign key (connection_id, client_id) references integration_connections (id, client_id)
+) strict;
+
+create index if not exists ix_campaign_spend_connection on campaign_spend (connection_id, client_id);

@@ -1,0 +1,26 @@
+-- Reviews by customers. Their text is not kept here.
+create table if not exists reviews (
+    id integer not null primary key autoincrement,
+    client_id integer not null,
+    connection_id integer not null,
+    provider_key text not null check (length(provider_key) <= 190),
+    source_label text not null check (length(source_label) <= 190),
+    object_type text not null,
+    external_id text not null check (length(external_id) <= 190),
+    first_run_id integer not null,
+    last_run_id integer not null,
+    source_updated_at text,
+    -- Set when a run is taken back; reports leave such rows out.
+    voided_at text,
+    is_test integer not null default 0,
+    rating text,
+    reviewer_name text,
+    replied integer,
+    location text,
+    reviewed_at text,
+    replied_at text,
+    constraint uq_reviews_object unique (connection_id, object_type, external_id),
+    constraint fk_reviews_connection foreign key (connection_id, client_id) references integration_connections (id, client_id)
+) strict;
+
+create index if not exists ix_reviews_connection on reviews (connection_id, client_id);
