@@ -56,6 +56,8 @@ impl App {
             max_connections: database.max_connections,
             acquire_timeout: database.acquire_timeout,
             outage_budget: database.outage,
+            // What idles longer than a lease would be refused by the fence anyway.
+            idle_transaction: self.settings.scheduler.lease,
             ..OpenOptions::new(database.url.clone())
         };
         open(&options, Arc::clone(&self.clock)).await

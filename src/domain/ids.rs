@@ -39,4 +39,6 @@ id! {
     DeadLetterId,
     /// A row of a business table such as `crm_leads`.
     InternalId,
+    /// A row of `metric_snapshots`.
+    SnapshotId,
 }

@@ -8,6 +8,7 @@
 //! their `Db` and their dialect (macros for what is spelt differently) and include the same files by `#[path]`.
 
 pub mod catalogue;
+pub mod checks;
 pub mod dead_letters;
 pub mod error;
 pub mod lease;
@@ -33,6 +34,7 @@ pub trait Store:
     + page::PageStore
     + runs::RunStore
     + dead_letters::DeadLetterStore
+    + checks::CheckStore
     + schema::SchemaStore
 {
 }
@@ -43,6 +45,8 @@ impl<T> Store for T where
         + page::PageStore
         + runs::RunStore
         + dead_letters::DeadLetterStore
+        + checks::CheckStore
+        + checks::CheckStore
         + schema::SchemaStore
 {
 }

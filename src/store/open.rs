@@ -22,6 +22,9 @@ pub struct OpenOptions {
     pub call_timeout: Duration,
     /// For how long a page and the end of a run are tried again while the database is away.
     pub outage_budget: Duration,
+    /// How long a session may sit in a transaction without a word before the server ends it. A process that is frozen inside
+    /// a transaction keeps its row locks until then. SQLite has no server: there the lock is kept until the process goes on.
+    pub idle_transaction: Duration,
 }
 
 impl OpenOptions {
@@ -33,6 +36,7 @@ impl OpenOptions {
             acquire_timeout: Duration::from_secs(10),
             call_timeout: Duration::from_secs(60),
             outage_budget: Duration::from_secs(75),
+            idle_transaction: Duration::from_secs(60),
         }
     }
 }

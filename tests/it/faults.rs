@@ -6,7 +6,7 @@ use tidegate::simulator::{Fault, FaultKind};
 
 use crate::support::{
     daemon::{PATIENCE, eventually},
-    databases::TestDatabase,
+    databases::{Sql, TestDatabase},
     proxy::Proxy,
     yard::Yard,
 };
@@ -89,6 +89,40 @@ on_both_engines!(p7_a_worker_frozen_past_its_lease_changes_nothing_when_it_wakes
     yard.assert_settled().await;
     yard.end().await;
 });
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p8_a_worker_frozen_inside_a_transaction_loses_its_locks() {
+    TestDatabase::mysql().await.run(frozen_inside_a_transaction).await;
+}
+
+async fn frozen_inside_a_transaction(database: &TestDatabase) {
+    let mut yard = Yard::applied(database, 2000, 0).await;
+    yard.home.setting("scheduler.lease_seconds", "2");
+    let Sql::MySql(pool) = &database.sql else { panic!("this is a server") };
+    // A statement that takes a second waits for a lock.
+    let waiting = "select count(*) from information_schema.processlist where db = database() and command <> 'Sleep' and time >= 1";
+    // The first page's transaction has its job, and waits for the connection's row, which we hold.
+    let mut ours = pool.begin().await.expect("a transaction");
+    sqlx::query("select id from integration_connections for update").execute(&mut *ours).await.expect("the locks");
+    let zombie = yard.start_acme();
+    eventually("the worker waits inside a transaction", async || {
+        (database.sql.number(waiting).await > 0).then_some(())
+    })
+    .await;
+    zombie.freeze();
+    ours.rollback().await.expect("a rollback");
+    eventually("another worker did the job", async || {
+        let done = yard.run_acme().await;
+        (done.code() == Some(0)).then_some(())
+    })
+    .await;
+    zombie.thaw();
+    let ended = zombie.wait(PATIENCE).await;
+    assert_eq!(ended.code(), Some(75), "{ended}");
+    assert_eq!(yard.number("select count(*) from crm_leads").await, 2000);
+    yard.assert_settled().await;
+    yard.end().await;
+}
 
 on_both_engines!(p10_sigterm_ends_the_open_page_and_gives_the_lease_back, |db| {
     let yard = Yard::applied(db, 3000, 0).await;

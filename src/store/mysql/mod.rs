@@ -51,6 +51,8 @@ mod bulk;
 mod catalogue;
 #[path = "../sql/cells.rs"]
 mod cells;
+#[path = "../sql/checks.rs"]
+mod checks;
 #[path = "../sql/dead_letters.rs"]
 mod dead_letters;
 #[path = "../sql/declare.rs"]
@@ -100,6 +102,9 @@ const STATEMENT_CACHE: usize = 160;
 /// How long the ROLLBACK that proves an idle connection may take.
 const PROOF_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The shortest time after which the server ends a session that idles inside a transaction.
+const SHORTEST_IDLE: Duration = Duration::from_secs(5);
+
 /// MariaDB turns IN lists of a thousand into temporary tables; ours are looked up in an index.
 const SESSION: &str = "set session time_zone = '+00:00', session innodb_lock_wait_timeout = 5, session sql_mode = \
     'STRICT_TRANS_TABLES,STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION' \
@@ -126,10 +131,11 @@ pub(super) async fn connect(options: &OpenOptions, clock: Arc<dyn Clock>) -> Res
         return Err(StoreError::Settings("database.url names no schema: mysql://user@host/SCHEMA".to_owned()));
     }
 
+    let idle = options.idle_transaction.max(SHORTEST_IDLE);
     let during = "connect to the database";
     let proof = tokio::time::timeout(options.acquire_timeout, async {
         let mut connection = connect.connect().await?;
-        prepare_session(&mut connection).await?;
+        prepare_session(&mut connection, idle).await?;
         connection.close().await
     });
     match proof.await {
@@ -150,7 +156,9 @@ pub(super) async fn connect(options: &OpenOptions, clock: Arc<dyn Clock>) -> Res
                 Ok(matches!(proof.await, Ok(Ok(_))))
             })
         })
-        .after_connect(|connection, _| Box::pin(prepare_session(connection)))
+        // MySQL ends what idles, in a transaction or not: the pool comes first.
+        .idle_timeout(idle / 2)
+        .after_connect(move |connection, _| Box::pin(prepare_session(connection, idle)))
         .connect_lazy_with(connect);
     Ok(Store {
         inner: Arc::new(Inner {
@@ -164,8 +172,12 @@ pub(super) async fn connect(options: &OpenOptions, clock: Arc<dyn Clock>) -> Res
     })
 }
 
-async fn prepare_session(connection: &mut Connection) -> Result<(), sqlx::Error> {
+async fn prepare_session(connection: &mut Connection, idle: Duration) -> Result<(), sqlx::Error> {
     connection.execute(SESSION).await?;
     connection.execute("set session transaction isolation level read committed").await?;
+    // MariaDB knows a bound for transactions that idle; MySQL only one for sessions.
+    let mariadb: bool = sqlx::query_scalar("select version() like '%MariaDB%'").fetch_one(&mut *connection).await?;
+    let bound = if mariadb { "set session idle_transaction_timeout = ?" } else { "set session wait_timeout = ?" };
+    sqlx::query(bound).bind(idle.as_secs()).execute(connection).await?;
     Ok(())
 }

@@ -51,6 +51,8 @@ mod bulk;
 mod catalogue;
 #[path = "../sql/cells.rs"]
 mod cells;
+#[path = "../sql/checks.rs"]
+mod checks;
 #[path = "../sql/dead_letters.rs"]
 mod dead_letters;
 #[path = "../sql/declare.rs"]
