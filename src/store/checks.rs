@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::StoreError;
 use crate::domain::{
     clock::Timestamp,
+    gate::{Finding, Verdict},
     ids::{ClientId, ConnectionId, RunId},
     status::{CheckStatus, Severity},
 };
@@ -59,6 +60,34 @@ pub struct CheckFilter {
     /// Only the newest evaluation of each connection.
     pub latest: bool,
     pub limit: u32,
+}
+
+/// What a connection's newest evaluation says about publishing. Green needs evidence: an unknown result of severity `error` holds
+/// like a failed one, and no result at all is no evaluation.
+pub fn verdict(checks: &[StoredCheck]) -> Verdict {
+    let finding = |check: &StoredCheck| Finding {
+        check_key: check.result.check_key.clone(),
+        internal: [&check.result.observed, &check.result.expected, &check.result.detail_internal]
+            .into_iter()
+            .flatten()
+            .map(String::as_str)
+            .collect::<Vec<_>>()
+            .join("; "),
+        client_safe: check.result.message_client_safe.clone().unwrap_or_default(),
+    };
+    let of = |severity, statuses: &[CheckStatus]| {
+        checks
+            .iter()
+            .filter(|check| check.result.severity == severity && statuses.contains(&check.result.status))
+            .map(finding)
+            .collect()
+    };
+    Verdict {
+        evaluation_id: checks.first().map(|check| check.evaluation_id.clone()),
+        checked_at: checks.first().map(|check| check.checked_at),
+        holds: of(Severity::Error, &[CheckStatus::Failed, CheckStatus::Errored, CheckStatus::Unknown]),
+        warnings: of(Severity::Warn, &[CheckStatus::Failed, CheckStatus::Errored]),
+    }
 }
 
 #[async_trait]
