@@ -6,6 +6,7 @@ use crate::support::{databases::TestDatabase, yard::Yard};
 
 on_both_engines!(p3_ten_thousand_contacts_add_up_come_back_unchanged_and_seven_edits_are_seven_updates, |db| {
     let yard = Yard::applied(db, 10_000, 0).await;
+    yard.edit_manifest("page_size: 200", "page_size: 100");
 
     let first = yard.run_acme().await;
     assert_eq!(first.code(), Some(0), "{first}");
@@ -15,6 +16,8 @@ on_both_engines!(p3_ten_thousand_contacts_add_up_come_back_unchanged_and_seven_e
         (&"succeeded".into(), &10_000.into(), &10_000.into()),
         "{run}"
     );
+    let pages = yard.number("select count(*) from integration_sync_pages where records_seen = 100").await;
+    assert_eq!(pages, 100, "a hundred pages of a hundred");
     assert_eq!(yard.number("select count(*) from crm_leads").await, 10_000);
     assert_eq!(yard.number("select count(*) from integration_raw_events where status = 'normalized'").await, 10_000);
     yard.assert_settled().await;

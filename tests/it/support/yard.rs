@@ -43,11 +43,11 @@ impl<'d> Yard<'d> {
         // The repository's folders, less the pace that a real provider needs: a simulator may be asked as fast as one can.
         let own = home.path().join("connectors");
         copy(&connectors(), &own);
-        let manifest = own.join("hubspot/manifest.yaml");
-        let text = std::fs::read_to_string(&manifest).unwrap();
-        let paceless = text.replacen("requests_per_second: 4, burst: 1", "requests_per_second: 10000, burst: 10000", 1);
-        assert_ne!(text, paceless, "the manifest declares a pace");
-        std::fs::write(&manifest, paceless).unwrap();
+        edit(
+            &own.join("hubspot/manifest.yaml"),
+            "requests_per_second: 4, burst: 1",
+            "requests_per_second: 10000, burst: 10000",
+        );
         home.setting("database.url", database.url())
             .setting("http.allow_private", "127.0.0.0/8")
             .setting("http.requests_per_second", "100000")
@@ -65,6 +65,11 @@ impl<'d> Yard<'d> {
         let yard = Self::new(database, contacts, deals).await;
         yard.declare(&yard.declaration("sandbox", "every 30d", deals > 0)).await;
         yard
+    }
+
+    /// Changes the test's own copy of the provider's manifest.
+    pub fn edit_manifest(&self, from: &str, to: &str) {
+        edit(&self.home.path().join("connectors/hubspot/manifest.yaml"), from, to);
     }
 
     pub fn url(&self) -> &str {
@@ -178,6 +183,13 @@ pub fn copy(from: &Path, to: &Path) {
             std::fs::copy(entry.path(), target).unwrap();
         }
     }
+}
+
+/// Replaces a piece of a file that must be there.
+fn edit(file: &Path, from: &str, to: &str) {
+    let text = std::fs::read_to_string(file).unwrap();
+    assert!(text.contains(from), "{} holds {from}", file.display());
+    std::fs::write(file, text.replace(from, to)).unwrap();
 }
 
 /// The repository's connector folders.
