@@ -2,28 +2,78 @@
 
 use crate::store_ground::{Given, commit, head, held};
 
-/// Every table that names both.
-const TABLES: [&str; 7] = [
+/// Tables that name both and that a page fills.
+const FILLED: [&str; 6] = [
     "integration_sync_jobs",
     "integration_sync_runs",
     "integration_raw_events",
     "integration_object_links",
     "integration_sync_errors",
     "crm_leads",
-    "crm_lead_events",
 ];
 
-on_both_engines!(a_row_cannot_name_another_clients_connection, |db| {
+/// The other tables that name both, each with a row to try: columns besides client and connection, and their values.
+const PLANTED: [(&str, &str, &str); 16] = [
+    ("crm_lead_events", BUSINESS, BUSINESS_ROW),
+    ("phone_calls", BUSINESS, BUSINESS_ROW),
+    ("message_deliveries", BUSINESS, BUSINESS_ROW),
+    ("field_jobs", BUSINESS, BUSINESS_ROW),
+    ("accounting_customers", BUSINESS, BUSINESS_ROW),
+    ("accounting_invoices", BUSINESS, BUSINESS_ROW),
+    ("accounting_payments", BUSINESS, BUSINESS_ROW),
+    ("campaign_spend", BUSINESS, BUSINESS_ROW),
+    ("search_traffic_daily", BUSINESS, BUSINESS_ROW),
+    ("reviews", BUSINESS, BUSINESS_ROW),
+    (
+        "data_quality_checks",
+        "check_key, severity, status, evaluation_id, checked_at",
+        "'freshness', 'error', 'passed', 'e', '2026-01-01 00:00:00'",
+    ),
+    (
+        "metric_snapshots",
+        "id, metric_key, definition, source_label, period_kind, period_start, period_end, unit, rows_counted, complete, run_ids, origin, \
+         computed_at",
+        "1, 'lead_volume', 'd', 'CRM', 'month', '2026-01-01 00:00:00', '2026-02-01 00:00:00', 'leads', 1, 1, '[]', 'computed', \
+         '2026-02-02 00:00:00'",
+    ),
+    (
+        "metric_baselines",
+        "metric_key, source_label, version, snapshot_id, set_by, reason, created_at",
+        "'lead_volume', 'CRM', 1, 1, 'ada', 'a test', '2026-02-02 00:00:00'",
+    ),
+    (
+        "report_metrics",
+        "metric_key, source_label, title, meaning, unit, direction, status, approval_state, attempted_at",
+        "'lead_volume', 'CRM', 'Leads', 'People who asked.', 'leads', 'higher_is_better', 'no_baseline', 'draft', '2026-02-02 00:00:00'",
+    ),
+    (
+        "launch_controls",
+        "scope, control_key, title, kind, status",
+        "'connection', 'access', 'Access', 'launch_item', 'missing'",
+    ),
+    (
+        "integration_alerts",
+        "rule_key, severity, subject_type, subject_key, message_internal, message_client_safe, remedy, first_seen_at, last_seen_at",
+        "'source_late', 'warn', 'job', 'x', 'late', 'late', 'look', '2026-01-01 00:00:00', '2026-01-01 00:00:00'",
+    ),
+];
+const BUSINESS: &str = "provider_key, source_label, object_type, external_id, first_run_id, last_run_id";
+const BUSINESS_ROW: &str = "'hubspot', 'CRM', 'thing', '1', 1, 1";
+
+on_both_engines!(p15_a_row_cannot_name_another_clients_connection, |db| {
     let held = held(db.store()).await;
     let page = [Given::new("a", 1), Given::broken("b", 1)];
     commit(db.store(), &held, head(1, &page), &page).await;
-    // A row for the one table that the page did not fill.
-    db.sql.ok(&format!(
-        "insert into crm_lead_events (client_id, connection_id, provider_key, source_label, object_type, external_id, first_run_id, last_run_id)
-         values ({}, {}, 'hubspot', 'CRM', 'deal', '1', 1, 1)", held.client_id, held.connection_id
-    )).await;
+    for (table, columns, values) in PLANTED {
+        db.sql
+            .ok(&format!(
+                "insert into {table} (client_id, connection_id, {columns}) values ({}, {}, {values})",
+                held.client_id, held.connection_id
+            ))
+            .await;
+    }
     let other = db.sql.number(&format!("select id from core_clients where id <> {}", held.client_id)).await;
-    for table in TABLES {
+    for table in FILLED.into_iter().chain(PLANTED.map(|(table, ..)| table)) {
         assert!(db.sql.number(&format!("select count(*) from {table}")).await > 0, "{table} has no row to try");
         let refused =
             db.sql.run(&format!("update {table} set client_id = {other} where client_id = {}", held.client_id)).await;
@@ -40,7 +90,7 @@ on_both_engines!(every_table_with_a_connection_and_a_client_is_among_those_tried
         "select m.name from sqlite_master m join pragma_table_info(m.name) c where m.type = 'table' and c.name in ('client_id', 'connection_id')
          group by m.name having count(*) = 2 order by m.name"
     };
-    let mut tried = TABLES.to_vec();
+    let mut tried: Vec<&str> = FILLED.into_iter().chain(PLANTED.map(|(table, ..)| table)).collect();
     tried.sort_unstable();
     let mut found: Vec<String> = db.sql.rows(query).await.into_iter().filter_map(|row| row[0].clone()).collect();
     found.sort_unstable();
