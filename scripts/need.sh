@@ -16,9 +16,11 @@ need_build_tools() {
     fi
     command -v cargo >/dev/null 2>&1 ||
         fail "cargo is not here. Install Rust (https://rustup.rs), version 1.94 or later, and try again."
-    # SQLite is compiled from its C source, into the program.
+    # SQLite and jemalloc are compiled from their C source, into the program.
     command -v cc >/dev/null 2>&1 || command -v gcc >/dev/null 2>&1 || command -v clang >/dev/null 2>&1 ||
         fail "a C compiler is not here (SQLite is compiled in). On Debian or Ubuntu: apt-get install gcc libc6-dev make"
+    command -v make >/dev/null 2>&1 ||
+        fail "make is not here (the allocator, jemalloc, is built with it). On Debian or Ubuntu: apt-get install make"
 }
 
 # has_component NAME: whether cargo knows that subcommand (cargo-fmt may be a stub of rustup without its component)

@@ -10,6 +10,10 @@ use tidegate::cli::{
     failure::Failure,
 };
 
+/// A page is many small texts that live for a moment; what it keeps back is bounded in `.cargo/config.toml`.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     // Everything that can fail without a runtime comes first: a wrong argument or setting must not start anything.
     let arguments = Cli::parse();

@@ -29,8 +29,7 @@ create table if not exists field_jobs (
     completed_at datetime(6),
     canceled_at datetime(6),
     primary key (id),
-    unique key uq_field_jobs_object (connection_id, object_type, external_id),
-    key ix_field_jobs_connection (connection_id, client_id),
+    unique key uq_field_jobs_object (connection_id, client_id, object_type, external_id),
     constraint fk_field_jobs_connection foreign key (connection_id, client_id) references integration_connections (id, client_id),
     constraint ck_field_jobs_progress check (progress in ('booked', 'scheduled', 'dispatched', 'in_progress', 'completed', 'canceled', 'unknown')),
     constraint ck_field_jobs_paid_or_organic check (paid_or_organic in ('paid', 'organic', 'unknown'))

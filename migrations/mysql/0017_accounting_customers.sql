@@ -21,7 +21,6 @@ create table if not exists accounting_customers (
     currency varchar(3),
     created_at datetime(6),
     primary key (id),
-    unique key uq_accounting_customers_object (connection_id, object_type, external_id),
-    key ix_accounting_customers_connection (connection_id, client_id),
+    unique key uq_accounting_customers_object (connection_id, client_id, object_type, external_id),
     constraint fk_accounting_customers_connection foreign key (connection_id, client_id) references integration_connections (id, client_id)
 ) engine = innodb default charset = utf8mb4 collate = utf8mb4_bin;

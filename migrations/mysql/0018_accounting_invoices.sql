@@ -25,8 +25,7 @@ create table if not exists accounting_invoices (
     issued_at datetime(6),
     due_at datetime(6),
     primary key (id),
-    unique key uq_accounting_invoices_object (connection_id, object_type, external_id),
-    key ix_accounting_invoices_connection (connection_id, client_id),
+    unique key uq_accounting_invoices_object (connection_id, client_id, object_type, external_id),
     constraint fk_accounting_invoices_connection foreign key (connection_id, client_id) references integration_connections (id, client_id),
     constraint ck_accounting_invoices_invoice_status check (invoice_status in ('draft', 'open', 'paid', 'void', 'uncollectible', 'unknown')),
     constraint ck_accounting_invoices_reconciliation check (reconciliation in ('unreconciled', 'reconciled', 'disputed'))

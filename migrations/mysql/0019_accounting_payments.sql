@@ -23,8 +23,7 @@ create table if not exists accounting_payments (
     reconciliation varchar(40),
     paid_at datetime(6),
     primary key (id),
-    unique key uq_accounting_payments_object (connection_id, object_type, external_id),
-    key ix_accounting_payments_connection (connection_id, client_id),
+    unique key uq_accounting_payments_object (connection_id, client_id, object_type, external_id),
     constraint fk_accounting_payments_connection foreign key (connection_id, client_id) references integration_connections (id, client_id),
     constraint ck_accounting_payments_payment_status check (payment_status in ('succeeded', 'pending', 'failed', 'refunded', 'unknown')),
     constraint ck_accounting_payments_reconciliation check (reconciliation in ('unreconciled', 'reconciled', 'disputed'))

@@ -23,7 +23,6 @@ create table if not exists campaign_spend (
     conversions decimal(18, 4),
     spent_at datetime(6),
     primary key (id),
-    unique key uq_campaign_spend_object (connection_id, object_type, external_id),
-    key ix_campaign_spend_connection (connection_id, client_id),
+    unique key uq_campaign_spend_object (connection_id, client_id, object_type, external_id),
     constraint fk_campaign_spend_connection foreign key (connection_id, client_id) references integration_connections (id, client_id)
 ) engine = innodb default charset = utf8mb4 collate = utf8mb4_bin;

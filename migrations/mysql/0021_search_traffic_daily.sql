@@ -23,7 +23,6 @@ create table if not exists search_traffic_daily (
     position decimal(18, 4),
     measured_at datetime(6),
     primary key (id),
-    unique key uq_search_traffic_daily_object (connection_id, object_type, external_id),
-    key ix_search_traffic_daily_connection (connection_id, client_id),
+    unique key uq_search_traffic_daily_object (connection_id, client_id, object_type, external_id),
     constraint fk_search_traffic_daily_connection foreign key (connection_id, client_id) references integration_connections (id, client_id)
 ) engine = innodb default charset = utf8mb4 collate = utf8mb4_bin;

@@ -20,7 +20,6 @@ create table if not exists reviews (
     reviewed_at datetime(6),
     replied_at datetime(6),
     primary key (id),
-    unique key uq_reviews_object (connection_id, object_type, external_id),
-    key ix_reviews_connection (connection_id, client_id),
+    unique key uq_reviews_object (connection_id, client_id, object_type, external_id),
     constraint fk_reviews_connection foreign key (connection_id, client_id) references integration_connections (id, client_id)
 ) engine = innodb default charset = utf8mb4 collate = utf8mb4_bin;

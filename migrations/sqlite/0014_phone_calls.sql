@@ -24,11 +24,9 @@ create table if not exists phone_calls (
     lead_external_id text check (length(lead_external_id) <= 190),
     occurred_at text,
     answered_at text,
-    constraint uq_phone_calls_object unique (connection_id, object_type, external_id),
+    constraint uq_phone_calls_object unique (connection_id, client_id, object_type, external_id),
     constraint fk_phone_calls_connection foreign key (connection_id, client_id) references integration_connections (id, client_id),
     constraint ck_phone_calls_direction check (direction in ('inbound', 'outbound', 'unknown')),
     constraint ck_phone_calls_outcome check (outcome in ('answered', 'missed', 'voicemail', 'abandoned', 'unknown')),
     constraint ck_phone_calls_paid_or_organic check (paid_or_organic in ('paid', 'organic', 'unknown'))
 ) strict;
-
-create index if not exists ix_phone_calls_connection on phone_calls (connection_id, client_id);

@@ -28,11 +28,9 @@ create table if not exists message_deliveries (
     sent_at text,
     delivered_at text,
     replied_at text,
-    constraint uq_message_deliveries_object unique (connection_id, object_type, external_id),
+    constraint uq_message_deliveries_object unique (connection_id, client_id, object_type, external_id),
     constraint fk_message_deliveries_connection foreign key (connection_id, client_id) references integration_connections (id, client_id),
     constraint ck_message_deliveries_direction check (direction in ('inbound', 'outbound', 'unknown')),
     constraint ck_message_deliveries_channel check (channel in ('sms', 'email', 'chat', 'other')),
     constraint ck_message_deliveries_delivery check (delivery in ('queued', 'sent', 'delivered', 'failed', 'received', 'unknown'))
 ) strict;
-
-create index if not exists ix_message_deliveries_connection on message_deliveries (connection_id, client_id);

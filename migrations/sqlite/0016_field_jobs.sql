@@ -28,10 +28,8 @@ create table if not exists field_jobs (
     scheduled_at text,
     completed_at text,
     canceled_at text,
-    constraint uq_field_jobs_object unique (connection_id, object_type, external_id),
+    constraint uq_field_jobs_object unique (connection_id, client_id, object_type, external_id),
     constraint fk_field_jobs_connection foreign key (connection_id, client_id) references integration_connections (id, client_id),
     constraint ck_field_jobs_progress check (progress in ('booked', 'scheduled', 'dispatched', 'in_progress', 'completed', 'canceled', 'unknown')),
     constraint ck_field_jobs_paid_or_organic check (paid_or_organic in ('paid', 'organic', 'unknown'))
 ) strict;
-
-create index if not exists ix_field_jobs_connection on field_jobs (connection_id, client_id);

@@ -20,8 +20,6 @@ create table if not exists accounting_customers (
     -- ISO 4217.
     currency text,
     created_at text,
-    constraint uq_accounting_customers_object unique (connection_id, object_type, external_id),
+    constraint uq_accounting_customers_object unique (connection_id, client_id, object_type, external_id),
     constraint fk_accounting_customers_connection foreign key (connection_id, client_id) references integration_connections (id, client_id)
 ) strict;
-
-create index if not exists ix_accounting_customers_connection on accounting_customers (connection_id, client_id);

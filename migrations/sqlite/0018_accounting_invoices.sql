@@ -24,10 +24,8 @@ create table if not exists accounting_invoices (
     reconciliation text,
     issued_at text,
     due_at text,
-    constraint uq_accounting_invoices_object unique (connection_id, object_type, external_id),
+    constraint uq_accounting_invoices_object unique (connection_id, client_id, object_type, external_id),
     constraint fk_accounting_invoices_connection foreign key (connection_id, client_id) references integration_connections (id, client_id),
     constraint ck_accounting_invoices_invoice_status check (invoice_status in ('draft', 'open', 'paid', 'void', 'uncollectible', 'unknown')),
     constraint ck_accounting_invoices_reconciliation check (reconciliation in ('unreconciled', 'reconciled', 'disputed'))
 ) strict;
-
-create index if not exists ix_accounting_invoices_connection on accounting_invoices (connection_id, client_id);

@@ -22,10 +22,8 @@ create table if not exists accounting_payments (
     method text,
     reconciliation text,
     paid_at text,
-    constraint uq_accounting_payments_object unique (connection_id, object_type, external_id),
+    constraint uq_accounting_payments_object unique (connection_id, client_id, object_type, external_id),
     constraint fk_accounting_payments_connection foreign key (connection_id, client_id) references integration_connections (id, client_id),
     constraint ck_accounting_payments_payment_status check (payment_status in ('succeeded', 'pending', 'failed', 'refunded', 'unknown')),
     constraint ck_accounting_payments_reconciliation check (reconciliation in ('unreconciled', 'reconciled', 'disputed'))
 ) strict;
-
-create index if not exists ix_accounting_payments_connection on accounting_payments (connection_id, client_id);

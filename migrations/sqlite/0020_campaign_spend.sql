@@ -22,8 +22,6 @@ create table if not exists campaign_spend (
     clicks integer,
     conversions text,
     spent_at text,
-    constraint uq_campaign_spend_object unique (connection_id, object_type, external_id),
+    constraint uq_campaign_spend_object unique (connection_id, client_id, object_type, external_id),
     constraint fk_campaign_spend_connection foreign key (connection_id, client_id) references integration_connections (id, client_id)
 ) strict;
-
-create index if not exists ix_campaign_spend_connection on campaign_spend (connection_id, client_id);

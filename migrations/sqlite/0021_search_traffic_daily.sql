@@ -22,8 +22,6 @@ create table if not exists search_traffic_daily (
     impressions integer,
     position text,
     measured_at text,
-    constraint uq_search_traffic_daily_object unique (connection_id, object_type, external_id),
+    constraint uq_search_traffic_daily_object unique (connection_id, client_id, object_type, external_id),
     constraint fk_search_traffic_daily_connection foreign key (connection_id, client_id) references integration_connections (id, client_id)
 ) strict;
-
-create index if not exists ix_search_traffic_daily_connection on search_traffic_daily (connection_id, client_id);

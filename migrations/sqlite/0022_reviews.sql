@@ -19,8 +19,6 @@ create table if not exists reviews (
     location text,
     reviewed_at text,
     replied_at text,
-    constraint uq_reviews_object unique (connection_id, object_type, external_id),
+    constraint uq_reviews_object unique (connection_id, client_id, object_type, external_id),
     constraint fk_reviews_connection foreign key (connection_id, client_id) references integration_connections (id, client_id)
 ) strict;
-
-create index if not exists ix_reviews_connection on reviews (connection_id, client_id);

@@ -70,7 +70,9 @@ impl Ready {
             Mapped::Record(row) => row.fingerprint(),
             Mapped::Ignored { .. } | Mapped::Failed(_) => String::new(),
         };
-        Self { text: payload.to_string(), mapped, record_hash }
+        // The same text as `to_string` gives, without the way through a formatter.
+        let text = serde_json::to_string(payload).unwrap_or_else(|_| payload.to_string());
+        Self { text, mapped, record_hash }
     }
 }
 

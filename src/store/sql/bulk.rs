@@ -3,9 +3,10 @@
 //! Takes names that are constants of ours (a business table's among them), never a value: those are bound. The numbers of rows are
 //! few and fixed, so that each text is prepared once and found again.
 
+use futures_util::future;
 use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 
-use super::{dialect, store::Statement};
+use super::{Connection as Session, Db, dialect, fault::Fault, store::Statement};
 
 /// Rows of the largest statement.
 pub(super) const MOST_ROWS: usize = 250;
@@ -64,6 +65,23 @@ pub(super) fn bind_rows<'q, R, E>(
         query = own(query, row)?;
     }
     Ok(if dialect::SHARED_ONCE { shared(query) } else { query })
+}
+
+/// Runs statements one after the other, each made and bound while the one before is at work in the database. `next` gives a
+/// statement and what `done` needs besides its result; `None`: there are no more.
+pub(super) async fn run_ahead<'q, T>(
+    session: &mut Session,
+    mut next: impl FnMut() -> Result<Option<(Statement<'q>, T)>, Fault>,
+    mut done: impl FnMut(&<Db as sqlx::Database>::QueryResult, T),
+) -> Result<(), Fault> {
+    let mut ready = next()?;
+    while let Some((query, rest)) = ready {
+        // The first of the two is polled first: the statement is on its way before the next one is made.
+        let (result, following) = future::join(query.execute(&mut *session), async { next() }).await;
+        done(&result?, rest);
+        ready = following?;
+    }
+    Ok(())
 }
 
 /// `head ?, ?, ? tail` with one of few numbers of slots.

@@ -100,32 +100,47 @@ async fn insert_records(
     let step = if records.len() > 1 { dialect::id_step(session).await? } else { 1 };
     let own: Vec<&'static str> = RECORD_OWN.into_iter().chain(table.columns.iter().map(|c| c.name)).collect();
     let insert = Insert { table: table.name, shared: &RECORD_SHARED, own: &own, stamped: &[], rewrite: None };
+    let mut written = Vec::with_capacity(records.len());
     let mut left = records.into_iter();
-    while left.len() > 0 {
+    let next = || {
+        if left.len() == 0 {
+            return Ok(None);
+        }
         let rows = bulk::rows_at_once(left.len());
-        let mut written = Vec::with_capacity(rows);
+        let mut these = Vec::with_capacity(rows);
         let query = bulk::bind_rows(
             sqlx::query(insert.text(rows)),
             left.by_ref().take(rows),
             |query| shared.bind_record(query, scope),
             |query, mut record| {
                 let query = bind_record(query, table, &mut record, scope.is_test)?;
-                written.push(record);
+                these.push(record);
                 Ok::<_, Fault>(query)
             },
         )?;
-        let first = dialect::first_id(&query.execute(&mut *session).await?, rows);
+        Ok(Some((query, these)))
+    };
+    bulk::run_ahead(session, next, |result, these: Vec<RecordWrite>| {
+        let first = dialect::first_id(result, these.len());
+        written.extend(these.into_iter().zip((0..).map(|n: i64| first + n * step)));
+    })
+    .await?;
 
-        let ids = (0..).map(|n: i64| first + n * step);
+    let mut left = written.into_iter();
+    let next = || {
+        if left.len() == 0 {
+            return Ok(None);
+        }
+        let rows = bulk::rows_at_once(left.len());
         let query = bulk::bind_rows(
             sqlx::query(INSERT_LINK.text(rows)),
-            written.into_iter().zip(ids),
+            left.by_ref().take(rows),
             |query| shared.bind_link(query, scope, table),
             |query, (record, id)| bind_link(query, raw_ids, record, id, scope.is_test),
         )?;
-        query.execute(&mut *session).await?;
-    }
-    Ok(())
+        Ok(Some((query, ())))
+    };
+    bulk::run_ahead(session, next, |_, ()| ()).await
 }
 
 async fn update_records(

@@ -152,7 +152,10 @@ pub(super) async fn raw(
     let step = if fresh.len() > 1 { dialect::id_step(session).await? } else { 1 };
     let origin = scope.origin.as_str();
     let mut left = fresh.into_iter();
-    while left.len() > 0 {
+    let next = || {
+        if left.len() == 0 {
+            return Ok(None);
+        }
         let rows = bulk::rows_at_once_by_size(left.as_slice().iter().map(|event| event.2.len()), left.len());
         let mut places = Vec::with_capacity(rows);
         let query = bulk::bind_rows(
@@ -174,11 +177,15 @@ pub(super) async fn raw(
                 Ok::<_, Fault>(query.bind(status.as_str()).bind(reason))
             },
         )?;
-        let first = dialect::first_id(&query.execute(&mut *session).await?, rows);
+        Ok(Some((query, places)))
+    };
+    bulk::run_ahead(session, next, |result, places| {
+        let first = dialect::first_id(result, places.len());
         for (place, id) in places.into_iter().zip((0..).map(|n: i64| first + n * step)) {
             ids[place] = RawEventId(id);
         }
-    }
+    })
+    .await?;
 
     for (end, alike) in replayed {
         replay(session, scope, &end, &alike).await?;

@@ -42,7 +42,10 @@ const LEDGER: &str = "select cast(coalesce(sum(records_seen), 0) as signed) as r
     cast(coalesce(sum(records_ignored), 0) as signed) as records_ignored,
     cast(coalesce(sum(records_failed), 0) as signed) as records_failed
     from integration_sync_pages where run_id = ?";
-const RAW: &str = "select count(*) from integration_raw_events where run_id = ? and status = ?";
+/// Naming the connection and the client lets the index answer.
+const RAW: &str = "select count(*) from integration_sync_runs r join integration_raw_events e
+    on e.connection_id = r.connection_id and e.client_id = r.client_id and e.run_id = r.id
+    where r.id = ? and e.status = ?";
 const LINKS: &str = "select count(*) from integration_object_links where first_run_id = ?";
 
 #[async_trait]
