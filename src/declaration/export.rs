@@ -89,7 +89,7 @@ fn is_nothing(config: &Value) -> bool {
 /// Writes the catalogue as one declaration file.
 ///
 /// # Errors
-/// The serializer's text; not for anything that [`super::parse`] took.
+/// The serializer's text; not for anything that `super::parse` took.
 pub fn to_yaml(current: &CurrentState) -> Result<String, String> {
     let file = File {
         clients: current

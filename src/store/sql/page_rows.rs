@@ -95,7 +95,7 @@ impl Shared {
         }
     }
 
-    /// In the order of [`RECORD_SHARED`].
+    /// In the order of `page_records::RECORD_SHARED`.
     pub fn bind_record<'q>(&self, query: Statement<'q>, scope: &PageScope) -> Statement<'q> {
         query
             .bind(scope.client_id.0)
@@ -107,7 +107,7 @@ impl Shared {
             .bind(scope.run.0)
     }
 
-    /// In the order of [`LINK_SHARED`].
+    /// In the order of `page_records::LINK_SHARED`.
     pub fn bind_link<'q>(&self, query: Statement<'q>, scope: &PageScope, table: &BusinessTable) -> Statement<'q> {
         query
             .bind(scope.connection_id.0)
