@@ -173,7 +173,8 @@ impl Definition {
 
 /// Conditions as text, whatever their order.
 fn conditions(all: &[Condition]) -> String {
-    let mut lines: Vec<String> = all.iter().map(|condition| format!("{:?} {:?}", condition.column, condition.test)).collect();
+    let mut lines: Vec<String> =
+        all.iter().map(|condition| format!("{:?} {:?}", condition.column, condition.test)).collect();
     lines.sort();
     lines.join("\n")
 }

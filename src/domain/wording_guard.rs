@@ -37,10 +37,14 @@ static EMAIL: LazyLock<Option<Regex>> = LazyLock::new(|| pattern(r"[^\s@]+@[^\s@
 static PHONE: LazyLock<Option<Regex>> = LazyLock::new(|| pattern(r"\+?\(?\d[\d\s().\-/]{6,}\d"));
 static DATE: LazyLock<Option<Regex>> = LazyLock::new(|| pattern(r"\b\d{4}-\d{2}(-\d{2})?\b"));
 static ID: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    pattern(r"(?i)\b\d{6,}\b|\b[0-9a-f]{8}-[0-9a-f]{4}-|\b[0-9a-f]{16,}\b|\b(pat|sk|key|tok|cus|inv|acct)[-_][a-z0-9]*\d")
+    pattern(
+        r"(?i)\b\d{6,}\b|\b[0-9a-f]{8}-[0-9a-f]{4}-|\b[0-9a-f]{16,}\b|\b(pat|sk|key|tok|cus|inv|acct)[-_][a-z0-9]*\d",
+    )
 });
 static PAYLOAD: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    pattern(r#"[{}\[\]<>]|"\s*:|\\[nrtu"]|(?i)\b(bearer|https?://|www\.)|\b[a-z]+_[a-z_]+\b|\b[a-z]+\.[a-z]+_[a-z]+|\w=\S"#)
+    pattern(
+        r#"[{}\[\]<>]|"\s*:|\\[nrtu"]|(?i)\b(bearer|https?://|www\.)|\b[a-z]+_[a-z_]+\b|\b[a-z]+\.[a-z]+_[a-z]+|\w=\S"#,
+    )
 });
 
 fn hits(pattern: &LazyLock<Option<Regex>>, text: &str) -> bool {
@@ -51,20 +55,27 @@ fn hits(pattern: &LazyLock<Option<Regex>>, text: &str) -> bool {
 /// digits alone are compared, at the beginning of words.
 pub fn leaks(text: &str, provider_names: &[String]) -> Vec<Leak> {
     let mut found = Vec::new();
-    let bare = |text: &str| text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect::<String>();
+    let bare =
+        |text: &str| text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect::<String>();
     let starts: Vec<String> = text
         .char_indices()
         .filter(|(at, c)| c.is_alphanumeric() && !text[..*at].chars().next_back().is_some_and(char::is_alphanumeric))
         .map(|(at, _)| bare(&text[at..]))
         .collect();
-    if provider_names.iter().map(|name| bare(name)).any(|name| name.len() >= 3 && starts.iter().any(|rest| rest.starts_with(&name)))
+    if provider_names
+        .iter()
+        .map(|name| bare(name))
+        .any(|name| name.len() >= 3 && starts.iter().any(|rest| rest.starts_with(&name)))
     {
         found.push(Leak::ProviderName);
     }
     let undated = DATE.as_ref().map_or_else(|| text.to_owned(), |date| date.replace_all(text, " ").into_owned());
-    for (pattern, leak) in
-        [(&EMAIL, Leak::EmailAddress), (&PHONE, Leak::PhoneNumber), (&ID, Leak::RawId), (&PAYLOAD, Leak::PayloadFragment)]
-    {
+    for (pattern, leak) in [
+        (&EMAIL, Leak::EmailAddress),
+        (&PHONE, Leak::PhoneNumber),
+        (&ID, Leak::RawId),
+        (&PAYLOAD, Leak::PayloadFragment),
+    ] {
         if hits(pattern, &undated) {
             found.push(leak);
         }

@@ -113,9 +113,13 @@ pub struct Baseline {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "outcome")]
 pub enum BaselineSet {
-    Added { version: i64 },
+    Added {
+        version: i64,
+    },
     /// The newest version already names that snapshot.
-    Stands { version: i64 },
+    Stands {
+        version: i64,
+    },
     /// The snapshot is not that client's, connection's or metric's, or is not complete.
     NotFit,
 }
@@ -130,6 +134,9 @@ pub trait MetricStore: Send + Sync {
 
     /// All jobs of a connection of that client.
     async fn job_facts(&self, client: ClientId, connection: ConnectionId) -> Result<Vec<JobFacts>, StoreError>;
+
+    /// The newest number of the same client, connection, metric, definition, label, window and origin as `like`.
+    async fn newest_snapshot(&self, like: &NewSnapshot) -> Result<Option<Snapshot>, StoreError>;
 
     /// Keeps a number. When the newest one of the same metric, definition, label, window and origin says the same (value, currency,
     /// completeness), nothing is added and that one is given back.

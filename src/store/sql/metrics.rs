@@ -11,7 +11,7 @@ use super::{
     dialect::{At, Money},
     fault::Fault,
     metric_values,
-    store::{Outcome, Patience, Store},
+    store::{Outcome, Patience, Statement, Store},
 };
 use crate::{
     domain::ids::{ClientId, ConnectionId, RunId, SnapshotId},
@@ -45,8 +45,7 @@ macro_rules! select_baseline {
     };
 }
 
-const BASELINE: &str =
-    select_baseline!("and b.metric_key = ? and b.source_label = ? order by b.version desc limit 1");
+const BASELINE: &str = select_baseline!("and b.metric_key = ? and b.source_label = ? order by b.version desc limit 1");
 const BASELINES: &str = select_baseline!("order by b.metric_key, b.source_label, b.version desc");
 const NEWEST_VERSION: &str = "select version, snapshot_id from metric_baselines
     where client_id = ? and metric_key = ? and source_label = ? order by version desc limit 1";
@@ -88,6 +87,14 @@ impl MetricStore for Store {
         self.read("read what feeds a metric", async {
             let rows = self.inner.rows(metric_values::jobs(client.0, connection.0)).await?;
             rows.iter().map(|row| metric_values::job(&Cells::of("integration_sync_jobs", row))).collect()
+        })
+        .await
+    }
+
+    async fn newest_snapshot(&self, like: &NewSnapshot) -> Result<Option<Snapshot>, StoreError> {
+        self.read("read a metric's number", async {
+            let row = self.inner.row(newest_of(like)).await?;
+            row.map(|row| snapshot(&Cells::of("metric_snapshots", &row))).transpose()
         })
         .await
     }
@@ -207,18 +214,20 @@ fn says_the_same(stands: &Snapshot, told: &NewSnapshot) -> bool {
         == (told.value, &told.currency, &told.unit, &told.incomplete_reason, &told.evidence)
 }
 
-async fn newest(session: &mut Session, told: &NewSnapshot) -> Result<Option<Snapshot>, Fault> {
-    let row = sqlx::query::<Db>(NEWEST)
+fn newest_of<'q>(told: &NewSnapshot) -> Statement<'q> {
+    sqlx::query::<Db>(NEWEST)
         .bind(told.client_id.0)
         .bind(told.connection_id.0)
-        .bind(&told.metric_key)
-        .bind(&told.definition)
-        .bind(&told.source_label)
+        .bind(told.metric_key.clone())
+        .bind(told.definition.clone())
+        .bind(told.source_label.clone())
         .bind(At(told.period_start))
         .bind(At(told.period_end))
         .bind(told.origin.as_str())
-        .fetch_optional(session)
-        .await?;
+}
+
+async fn newest(session: &mut Session, told: &NewSnapshot) -> Result<Option<Snapshot>, Fault> {
+    let row = newest_of(told).fetch_optional(session).await?;
     row.map(|row| snapshot(&Cells::of("metric_snapshots", &row))).transpose()
 }
 

@@ -33,13 +33,59 @@ const CARDS: &str = "select * from portal_cards where client_key = ? order by ti
 macro_rules! columns {
     ($between:literal) => {
         concat!(
-            "connection_id", $between, "title", $between, "meaning", $between, "unit", $between, "currency", $between, "direction",
-            $between, "baseline_period_start", $between, "baseline_period_end", $between, "baseline_value", $between,
-            "baseline_snapshot_id", $between, "current_period_start", $between, "current_period_end", $between, "current_value",
-            $between, "current_snapshot_id", $between, "current_period_text", $between, "status", $between, "held_reason",
-            $between, "published_status", $between, "confidence", $between, "next_action", $between, "client_note", $between,
-            "approval_state", $between, "approved_by", $between, "approved_at", $between, "pending_snapshot_id", $between,
-            "attempted_at", $between, "published_at"
+            "connection_id",
+            $between,
+            "title",
+            $between,
+            "meaning",
+            $between,
+            "unit",
+            $between,
+            "currency",
+            $between,
+            "direction",
+            $between,
+            "baseline_period_start",
+            $between,
+            "baseline_period_end",
+            $between,
+            "baseline_value",
+            $between,
+            "baseline_snapshot_id",
+            $between,
+            "current_period_start",
+            $between,
+            "current_period_end",
+            $between,
+            "current_value",
+            $between,
+            "current_snapshot_id",
+            $between,
+            "current_period_text",
+            $between,
+            "status",
+            $between,
+            "held_reason",
+            $between,
+            "published_status",
+            $between,
+            "confidence",
+            $between,
+            "next_action",
+            $between,
+            "client_note",
+            $between,
+            "approval_state",
+            $between,
+            "approved_by",
+            $between,
+            "approved_at",
+            $between,
+            "pending_snapshot_id",
+            $between,
+            "attempted_at",
+            $between,
+            "published_at"
         )
     };
 }
@@ -91,7 +137,8 @@ impl ReportStore for Store {
             Box::pin(async move {
                 let (before, next, action) = &*told;
                 lock(session, next.client_id, next.connection_id).await?;
-                let row = one(next.client_id, &next.metric_key, &next.source_label).fetch_optional(&mut *session).await?;
+                let row =
+                    one(next.client_id, &next.metric_key, &next.source_label).fetch_optional(&mut *session).await?;
                 let stands = row.map(|row| report(&Cells::of("report_metrics", &row))).transpose()?;
                 if attempt.unsure && stands.as_ref() == Some(next) {
                     return Ok(Outcome::RollBack(true));
