@@ -310,9 +310,15 @@ on_both_engines!(p15_a_row_that_names_another_clients_connection_or_snapshot_is_
     assert_eq!(scene.store().reports(bolt.client_id).await.unwrap(), []);
 });
 
+/// A server on which this user may make no users: the fact is then shown elsewhere (the suite's own server lets it).
+fn not_tried(error: &sqlx::Error) {
+    assert!(error.to_string().to_lowercase().contains("denied"), "{error}");
+    eprintln!("NOT TRIED, this server's user may not grant: {error}");
+}
+
 /// A portal's own account: it may read the view and nothing that the view stands on.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn p15_a_portal_account_reads_the_cards_and_nothing_else() {
+async fn p15_a_portal_account_of_mysql_reads_the_cards_and_nothing_else() {
     use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, mysql::MySqlConnectOptions};
     async fn test(db: &crate::support::databases::TestDatabase) {
         let scene = Scene::new(db, "", LEADS).await;
@@ -323,8 +329,7 @@ async fn p15_a_portal_account_reads_the_cards_and_nothing_else() {
         let user = format!("p_{}", &uuid::Uuid::new_v4().simple().to_string()[..20]);
         let password = uuid::Uuid::new_v4().to_string();
         if let Err(error) = db.sql.run(&format!("create user '{user}'@'%' identified by '{password}'")).await {
-            // A test server may keep users to itself; then there is nothing to try.
-            assert!(error.to_string().to_lowercase().contains("denied"), "{error}");
+            not_tried(&error);
             return;
         }
         let granted = db.sql.run(&format!("grant select on {schema}.portal_cards to '{user}'@'%'")).await;
@@ -344,7 +349,7 @@ async fn p15_a_portal_account_reads_the_cards_and_nothing_else() {
         db.sql.ok(&format!("drop user '{user}'@'%'")).await;
         match seen {
             Ok(seen) => assert_eq!(seen, (1, vec![true; 6])),
-            Err(error) => assert!(error.to_string().to_lowercase().contains("denied"), "{error}"),
+            Err(error) => not_tried(&error),
         }
     }
     crate::support::databases::TestDatabase::mysql().await.run(test).await;
