@@ -92,7 +92,7 @@ fn a_definition_is_refused_unless_source_period_unit_and_meaning_are_clear() {
         ("meaning", "meaning: How many people wrote to ada@example.test today.", "an e-mail address"),
         ("title", "title: Deals of crm_leads", "a piece of a payload"),
         ("more", "note: Call 202-555-0143 for more.", "a phone number"),
-        ("more", "next_action: { improved: 'See run 4711471' }", "an id"),
+        ("more", "next_action: { improved: 'See run 4711471' }", "a raw id"),
         ("more", "next_action: { better: 'Go on.' }", "next_action.better: is not a known key"),
         ("direction", "direction: up", "is no direction"),
         ("time_column", "time_column: stage", "`stage` is no time"),
@@ -173,7 +173,7 @@ fn a_provider_may_add_metrics_of_its_own_but_replace_none_and_not_name_itself() 
         )
     };
     let parse = |text: &str| ProviderMetrics::parse(text, &["Simtec".to_owned()]);
-    assert!(parse(&own("mine", "Leads in Simtec")).unwrap_err()[0].message.contains("the name of a provider"));
+    assert!(parse(&own("mine", "Leads in Simtec")).unwrap_err()[0].message.contains("a provider's name"));
     for (key, added) in [("mine", true), ("lead_volume", false)] {
         let mut definitions = Definitions::load(&[]).unwrap();
         let metrics = parse(&own(key, "Leads")).unwrap();

@@ -52,7 +52,7 @@ on_both_engines!(a_number_goes_from_the_provider_to_the_portal_and_each_gate_ref
     assert_eq!(held.code(), Some(5), "{held}");
     assert_eq!(yard.home.run_ok(&["portal", "cards", "--client", "acme", "--json"]).await.json(), cards);
     let show = yard.home.run_ok(&["metrics", "show", "--client", "acme"]).await.stdout;
-    assert!(show.contains("check freshness: 3 open; 0") && show.contains("inbox") == false, "{show}");
+    assert!(show.contains("check freshness: 3 open; 0") && !show.contains("inbox"), "{show}");
     let show = yard.home.run_ok(&["metrics", "show", "--client", "acme", "--json"]).await.json();
     assert_eq!(show["metrics"][0]["status"], "held");
     assert_eq!(show["baselines"][0]["evidence"], "inbox count of last month");
