@@ -10,6 +10,7 @@ use crate::{
         registry::{Catalogue, LoadProblem},
     },
     domain::clock::{Clock, Timestamp},
+    metrics::{Definitions, Feeds, MapFacts, MetricProblem, ProviderFacts},
     pipeline::{Limits, budget::ErrorBudget},
     scheduler::{
         holder::Holder,
@@ -66,6 +67,51 @@ impl App {
     /// All connector folders, and what is wrong with the others.
     pub fn load_catalogue(&self) -> (Catalogue, Vec<LoadProblem>) {
         Catalogue::read(&self.settings.connectors.dirs)
+    }
+
+    /// All metrics and who feeds them, and what is wrong with the others.
+    ///
+    /// # Errors
+    /// Everything that is wrong with `metrics.files`: without them it is not known what any number means.
+    pub fn load_metrics(&self, catalogue: &Catalogue) -> Result<(Definitions, Feeds, Vec<MetricProblem>), Vec<String>> {
+        let mut texts = Vec::new();
+        let mut wrong = Vec::new();
+        for file in &self.settings.metrics.files {
+            match std::fs::read_to_string(file) {
+                Ok(text) => texts.push((file.display().to_string(), text)),
+                Err(error) => wrong.push(format!("{}: cannot be read: {error}; correct metrics.files", file.display())),
+            }
+        }
+        let loaded =
+            Definitions::load(&texts).map_err(|found| found.iter().map(ToString::to_string).collect::<Vec<_>>());
+        let mut definitions = match loaded {
+            Ok(definitions) if wrong.is_empty() => definitions,
+            Ok(_) => return Err(wrong),
+            Err(found) => {
+                wrong.extend(found);
+                return Err(wrong);
+            }
+        };
+        let providers = catalogue
+            .folders()
+            .map(|folder| ProviderFacts {
+                provider_key: folder.provider_key.clone(),
+                names: folder.client_unsafe_names(),
+                file: folder.dir.join("metrics.yaml").display().to_string(),
+                metrics: folder.metrics.clone(),
+                maps: folder
+                    .maps
+                    .iter()
+                    .map(|map| MapFacts {
+                        stream: map.stream.clone(),
+                        table: map.table.name,
+                        columns: map.columns().map(str::to_owned).collect(),
+                    })
+                    .collect(),
+            })
+            .collect();
+        let (feeds, problems) = Feeds::assemble(&mut definitions, providers);
+        Ok((definitions, feeds, problems))
     }
 
     /// Policy, limits and counting for everything that leaves this process.

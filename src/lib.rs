@@ -9,6 +9,7 @@ pub mod domain;
 pub mod launch;
 pub mod lifecycle;
 pub mod mapping;
+pub mod metrics;
 pub mod pipeline;
 pub mod scheduler;
 pub mod settings;

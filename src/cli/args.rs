@@ -2,9 +2,13 @@
 //!
 //! Owns names and help texts. Refuses to do anything.
 
+mod metrics;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+
+pub use self::metrics::{ApproveArgs, BaselineArgs, MetricsCommand, PortalCommand, PublishArgs, SnapshotArgs};
 
 /// Connector sync worker: pulls, stages, normalises, checks; only what is safe passes.
 #[derive(Debug, Parser)]
@@ -57,6 +61,12 @@ pub enum Command {
     Errors(ErrorsCommand),
     /// Map again from raw events, without asking the provider.
     Normalize(NormalizeArgs),
+    /// Clients' numbers: take them, set baselines, publish what the gate lets through.
+    #[command(subcommand)]
+    Metrics(MetricsCommand),
+    /// What clients see.
+    #[command(subcommand)]
+    Portal(PortalCommand),
     /// Check settings, connector folders, field maps and declarations: all errors at once.
     Validate(ValidateArgs),
     /// Say whether the database answers and has the schema that this program needs. For containers without a shell.

@@ -10,9 +10,11 @@ pub mod errors;
 pub mod exit;
 pub mod failure;
 pub mod jobs;
+pub mod metrics;
 pub mod migrate;
 pub mod names;
 pub mod normalize;
+pub mod portal;
 pub mod print;
 pub mod provider;
 pub mod run;
@@ -34,6 +36,7 @@ use crate::{
     app,
     connector::registry::{Catalogue, LoadProblem},
     domain::clock::{Clock, Timestamp},
+    metrics::{Definitions, Feeds},
     scheduler::worker::Worker,
     settings::{Settings, SettingsErrors},
     store::{SharedStore, StoreError, schema::SchemaState},
@@ -102,6 +105,27 @@ impl App {
         self.inner.load_catalogue()
     }
 
+    /// All metrics and who feeds them. A file of a folder that is wrong is told on standard error; the others work.
+    pub fn metrics(&self) -> Result<(Definitions, Feeds), Failure> {
+        let (catalogue, broken) = self.load_catalogue();
+        let loaded = self.inner.load_metrics(&catalogue);
+        let (definitions, feeds, problems) = loaded.map_err(|wrong| {
+            Failure::usage(wrong.join("\n")).remedy("correct the files of metrics.files; tidegate validate checks them")
+        })?;
+        for problem in broken.iter().map(ToString::to_string).chain(problems.iter().map(ToString::to_string)) {
+            notices::warn(&problem);
+        }
+        Ok((definitions, feeds))
+    }
+
+    /// What is wrong with metrics and feeds, for `validate`.
+    pub fn metric_problems(&self, catalogue: &Catalogue) -> Vec<String> {
+        match self.inner.load_metrics(catalogue) {
+            Ok((_, _, problems)) => problems.iter().map(ToString::to_string).collect(),
+            Err(wrong) => wrong,
+        }
+    }
+
     /// A worker over an open store. Broken connector folders are told on standard error; the others work.
     pub fn worker(&self, store: SharedStore) -> Result<Arc<Worker>, Failure> {
         let (worker, problems) = self
@@ -132,6 +156,8 @@ pub async fn dispatch(cli: &Cli, settings: Settings) -> Done {
         Command::Runs(command) => runs::run(&app, command, out).await,
         Command::Errors(command) => errors::run(&app, command, out).await,
         Command::Normalize(args) => normalize::run(&app, args, out).await,
+        Command::Metrics(command) => metrics::run(&app, command, out).await,
+        Command::Portal(command) => portal::run(&app, command, out).await,
         Command::Healthcheck => healthcheck(&app, out).await,
         Command::Validate(args) => validate::run(&app, args, None, out),
         Command::Completions { shell } => completions(*shell),

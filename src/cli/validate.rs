@@ -13,6 +13,7 @@ use super::{
 use crate::{
     connector::registry::{Catalogue, LoadProblem},
     declaration::{self, CurrentState},
+    metrics::Definitions,
     settings::{Settings, SettingsErrors},
 };
 
@@ -28,6 +29,8 @@ enum Kind {
     /// A connector folder, a directory of them, or a file of one.
     Connectors(PathBuf),
     Settings,
+    /// A file of `metrics.files`.
+    Metrics,
     Declaration,
 }
 
@@ -44,6 +47,7 @@ pub fn run(app: &App, args: &ValidateArgs, wrong: Option<&SettingsErrors>, out: 
     }
     if args.paths.is_empty() {
         findings.connectors(&catalogue, &found);
+        findings.metrics(app, &catalogue);
     }
     let mut declarations = Vec::new();
     for path in &args.paths {
@@ -57,11 +61,13 @@ pub fn run(app: &App, args: &ValidateArgs, wrong: Option<&SettingsErrors>, out: 
                     ));
                 }
                 findings.connectors(&one, &found);
+                findings.problems.extend(app.metric_problems(&one));
             }
             Kind::Settings => {
                 let read = Settings::load(Some(path), std::iter::empty(), Path::new("."));
                 findings.settings(&path.display().to_string(), read.err().as_ref());
             }
+            Kind::Metrics => findings.metric_file(path),
             Kind::Declaration => declarations.push(path.clone()),
         }
     }
@@ -94,6 +100,24 @@ impl Findings {
         }
     }
 
+    fn metrics(&mut self, app: &App, catalogue: &Catalogue) {
+        self.checked.extend(app.settings.metrics.files.iter().map(|file| file.display().to_string()));
+        self.problems.extend(app.metric_problems(catalogue));
+    }
+
+    /// One file of definitions by itself.
+    fn metric_file(&mut self, path: &Path) {
+        let name = path.display().to_string();
+        match std::fs::read_to_string(path) {
+            Ok(text) => {
+                let wrong = Definitions::load(&[(name.clone(), text)]).err().unwrap_or_default();
+                self.problems.extend(wrong.iter().map(ToString::to_string));
+            }
+            Err(error) => self.problems.push(format!("{name}: cannot be read: {error}")),
+        }
+        self.checked.push(name);
+    }
+
     fn connectors(&mut self, catalogue: &Catalogue, found: &[LoadProblem]) {
         let mut folders: Vec<String> = catalogue.folders().map(|f| f.dir.display().to_string()).collect();
         // A folder that could not be loaded was checked too.
@@ -115,10 +139,14 @@ fn kind(path: &Path) -> Kind {
         Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
         Some(_) | None => PathBuf::from("."),
     };
-    if is("manifest.yaml", Some(path)) || is("file.yaml", Some(path)) {
+    let beside = |name: &str| path.with_file_name(name).is_file();
+    let of_folder = is("metrics.yaml", Some(path)) && (beside("manifest.yaml") || beside("file.yaml"));
+    if is("manifest.yaml", Some(path)) || is("file.yaml", Some(path)) || of_folder {
         Kind::Connectors(folder(1))
     } else if is("mappings", path.parent()) {
         Kind::Connectors(folder(2))
+    } else if is("metrics.yaml", Some(path)) || is("metrics", path.parent()) {
+        Kind::Metrics
     } else if path.extension().is_some_and(|extension| extension == "toml") {
         Kind::Settings
     } else {

@@ -17,12 +17,13 @@ use super::{
     http::HttpGate,
     manifest::{Manifest, ManifestConnector},
 };
-use crate::{mapping::FieldMap, yaml::Problem};
+use crate::{mapping::FieldMap, metrics::ProviderMetrics, yaml::Problem};
 
 /// A larger file is no manifest and no field map.
 const MAX_FILE_BYTES: u64 = 8 * 1024 * 1024;
 const MANIFEST: &str = "manifest.yaml";
 const FILE: &str = "file.yaml";
+const METRICS: &str = "metrics.yaml";
 
 /// One folder under `[connectors] dirs`, loaded and checked.
 pub struct ProviderFolder {
@@ -38,6 +39,8 @@ pub struct ProviderFolder {
     pub maps: Vec<Arc<FieldMap>>,
     /// Files under `mappings/` that could not be loaded.
     pub broken_maps: Vec<PathBuf>,
+    /// Which metrics its streams feed, and those of its own; held against the definitions by `metrics::Feeds`.
+    pub metrics: ProviderMetrics,
     pub(crate) kind: Kind,
 }
 
@@ -123,6 +126,16 @@ impl ProviderFolder {
                 let what = format!("the field map {} cannot be loaded; see tidegate validate", file.display());
                 Err(ConnectorError::new(ErrorKind::Settings, what))
             }
+        }
+    }
+}
+
+impl ProviderFolder {
+    /// Names of the provider, which no client may read. Files have none: `CSV import` is what a client may call them.
+    pub fn client_unsafe_names(&self) -> Vec<String> {
+        match self.kind {
+            Kind::Manifest(_) => vec![self.provider_key.clone(), self.name.clone()],
+            Kind::File(_) => Vec::new(),
         }
     }
 }
@@ -244,6 +257,7 @@ fn folder(dir: &Path, problems: &mut Vec<LoadProblem>) -> Option<ProviderFolder>
             problems.push(LoadProblem::new(&dir.join("mappings").join(format!("{}.yaml", map.stream)), what, &remedy));
         }
         (folder.maps, folder.broken_maps) = (maps, broken_maps);
+        folder.metrics = metrics(dir, &folder.client_unsafe_names(), problems);
     }
     loaded
 }
@@ -267,6 +281,7 @@ fn by_manifest(dir: &Path, dir_name: &str, file: &Path, problems: &mut Vec<LoadP
         streams: manifest.streams().to_vec(),
         maps: Vec::new(),
         broken_maps: Vec::new(),
+        metrics: ProviderMetrics::default(),
         kind: Kind::Manifest(manifest),
         provider_key,
     })
@@ -290,8 +305,22 @@ fn by_file(dir: &Path, dir_name: &str, file: &Path, problems: &mut Vec<LoadProbl
         streams: source.streams().to_vec(),
         maps: Vec::new(),
         broken_maps: Vec::new(),
+        metrics: ProviderMetrics::default(),
         kind: Kind::File(source),
         provider_key,
+    })
+}
+
+/// What `metrics.yaml` says; nothing where there is none.
+fn metrics(dir: &Path, provider_names: &[String], problems: &mut Vec<LoadProblem>) -> ProviderMetrics {
+    let file = dir.join(METRICS);
+    if !file.is_file() {
+        return ProviderMetrics::default();
+    }
+    let Some(text) = text(&file, problems) else { return ProviderMetrics::default() };
+    ProviderMetrics::parse(&text, provider_names).unwrap_or_else(|found| {
+        problems.extend(found.into_iter().map(|problem| LoadProblem::of(&file, problem)));
+        ProviderMetrics::default()
     })
 }
 

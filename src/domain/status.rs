@@ -126,6 +126,28 @@ words! {
     /// Where a snapshot comes from.
     SnapshotOrigin, "snapshot origin" { Computed = "computed", Declared = "declared" }
 
+    /// What a metric counts in. Words for what is counted, then the units that are no counts.
+    MetricUnit, "unit" {
+        Leads = "leads", Calls = "calls", Messages = "messages", Jobs = "jobs", Customers = "customers",
+        Invoices = "invoices", Payments = "payments", Reviews = "reviews", Visits = "visits", Records = "records",
+        Notes = "notes", Minutes = "minutes", Money = "money", Percent = "percent", Score = "score",
+    }
+
+    /// The window of a metric, in its zone. Weeks begin on Monday; the last ones end with yesterday.
+    PeriodKind, "period" {
+        Day = "day", Week = "week", Month = "month", Quarter = "quarter", Last7Days = "last_7_days",
+        Last28Days = "last_28_days", Last90Days = "last_90_days",
+    }
+
+    /// Which publications of a metric wait for a person.
+    ApprovalRule, "approval" {
+        None = "none",
+        /// The first one of a client under a source label.
+        First = "first",
+        /// Each new number.
+        Each = "each",
+    }
+
     ControlScope, "control scope" { Global = "global", Connection = "connection" }
 
     /// What a control becomes outside of Tidegate.
@@ -138,6 +160,13 @@ words! {
         Missing = "missing", Failed = "failed", Ready = "ready",
         /// Its evidence is older than its cadence allows.
         ReviewDue = "review_due",
+    }
+}
+
+impl MetricUnit {
+    /// Whether it says what is counted: a whole number of things.
+    pub const fn is_count(self) -> bool {
+        !matches!(self, Self::Minutes | Self::Money | Self::Percent | Self::Score)
     }
 }
 

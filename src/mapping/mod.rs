@@ -143,6 +143,11 @@ const NULL: Fault = Fault::new("null_required", "the field is required and is em
 const TWO_CURRENCIES: Fault = Fault::new("currency_conflict", "all amounts of a record are expected in one currency");
 
 impl FieldMap {
+    /// The columns that its fields and constants fill.
+    pub fn columns(&self) -> impl Iterator<Item = &str> {
+        self.notes.iter().map(|note| note.to.as_str())
+    }
+
     /// Reads and checks a field map. `file_name` is the file's name with or without folders; its stem must be the stream.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ mod http;
 mod key;
 mod layers;
 mod log;
+mod metrics;
 mod pipeline;
 mod scheduler;
 mod server;
@@ -27,6 +28,7 @@ pub use error::{SettingsErrors, SettingsProblem};
 pub use http::{HttpSettings, Network};
 pub use key::{Key, Plain};
 pub use log::LogSettings;
+pub use metrics::MetricSettings;
 pub use pipeline::PipelineSettings;
 pub use scheduler::SchedulerSettings;
 pub use server::ServerSettings;
@@ -50,6 +52,7 @@ pub struct Settings {
     pub vault: VaultSettings,
     pub log: LogSettings,
     pub pipeline: PipelineSettings,
+    pub metrics: MetricSettings,
 }
 
 impl Settings {
@@ -84,6 +87,7 @@ impl Settings {
             vault: VaultSettings::read(&mut values),
             log: LogSettings::read(&mut values),
             pipeline: PipelineSettings::read(&mut values),
+            metrics: MetricSettings::read(&mut values),
         };
         if values.problems.is_empty() { Ok(settings) } else { Err(SettingsErrors(values.problems)) }
     }
@@ -103,6 +107,7 @@ pub fn keys() -> impl Iterator<Item = &'static Key> {
         vault::KEYS,
         log::KEYS,
         pipeline::KEYS,
+        metrics::KEYS,
     ]
     .into_iter()
     .flatten()

@@ -12,11 +12,13 @@ pub mod checks;
 pub mod dead_letters;
 pub mod error;
 pub mod lease;
+pub mod metrics;
 pub mod migrations;
 #[expect(clippy::duplicate_mod, reason = "the statements under sql/ are compiled once for each engine")]
 pub mod mysql;
 pub mod open;
 pub mod page;
+pub mod reports;
 pub mod runs;
 pub mod schema;
 #[expect(clippy::duplicate_mod, reason = "the statements under sql/ are compiled once for each engine")]
@@ -35,6 +37,8 @@ pub trait Store:
     + runs::RunStore
     + dead_letters::DeadLetterStore
     + checks::CheckStore
+    + metrics::MetricStore
+    + reports::ReportStore
     + schema::SchemaStore
 {
 }
@@ -46,7 +50,8 @@ impl<T> Store for T where
         + runs::RunStore
         + dead_letters::DeadLetterStore
         + checks::CheckStore
-        + checks::CheckStore
+        + metrics::MetricStore
+        + reports::ReportStore
         + schema::SchemaStore
 {
 }

@@ -19,6 +19,18 @@ mod files;
 #[cfg(test)]
 mod main_job;
 #[cfg(test)]
+mod metrics_baseline;
+#[cfg(test)]
+mod metrics_commands;
+#[cfg(test)]
+mod metrics_ground;
+#[cfg(test)]
+mod metrics_model;
+#[cfg(test)]
+mod metrics_publish;
+#[cfg(test)]
+mod metrics_values;
+#[cfg(test)]
 mod runbook;
 #[cfg(test)]
 mod simulator;

@@ -70,6 +70,12 @@ impl Encode<'_, MySql> for Money {
     }
 }
 
+impl Decode<'_, MySql> for Money {
+    fn decode(value: MySqlValueRef<'_>) -> Result<Self, BoxDynError> {
+        Ok(Self(<Decimal as Decode<MySql>>::decode(value)?))
+    }
+}
+
 /// How far apart the ids of one multi-row INSERT are: a Galera node counts in steps. Read in the same session as the INSERT,
 /// because a cluster changes it while it runs.
 pub(super) async fn id_step(connection: &mut Connection) -> Result<i64, sqlx::Error> {

@@ -2,10 +2,15 @@
 
 use std::{fmt::Display, str::FromStr};
 
+use rust_decimal::Decimal;
 use serde_json::Value;
 use sqlx::Row as _;
 
-use super::{Row, dialect::At, fault::Fault};
+use super::{
+    Row,
+    dialect::{At, Money},
+    fault::Fault,
+};
 use crate::{
     domain::{
         clock::Timestamp,
@@ -53,6 +58,11 @@ impl<'r> Cells<'r> {
         Ok(self.row.try_get::<Option<At>, _>(column)?.map(|at| at.0))
     }
 
+    /// An amount or another number with digits after the point.
+    pub fn opt_decimal(&self, column: &'static str) -> Result<Option<Decimal>, Fault> {
+        Ok(self.row.try_get::<Option<Money>, _>(column)?.map(|money| money.0))
+    }
+
     /// A word of a closed vocabulary.
     pub fn word<T>(&self, column: &'static str) -> Result<T, Fault>
     where
@@ -68,6 +78,15 @@ impl<'r> Cells<'r> {
 
     pub fn opt_json(&self, column: &'static str) -> Result<Option<Value>, Fault> {
         self.opt_text(column)?.map(|text| self.parse(column, &text)).transpose()
+    }
+
+    pub fn opt_word<T>(&self, column: &'static str) -> Result<Option<T>, Fault>
+    where
+        T: FromStr,
+        T::Err: Display,
+    {
+        let parse = |text: String| text.parse().map_err(|error: T::Err| self.unknown(column, error.to_string()));
+        self.opt_text(column)?.map(parse).transpose()
     }
 
     /// The seven `records_*` columns.

@@ -66,6 +66,12 @@ impl Encode<'_, Sqlite> for Money {
     }
 }
 
+impl Decode<'_, Sqlite> for Money {
+    fn decode(value: SqliteValueRef<'_>) -> Result<Self, BoxDynError> {
+        Ok(Self(<&str as Decode<Sqlite>>::decode(value)?.parse()?))
+    }
+}
+
 /// Ids of one statement follow each other: there is one writer.
 pub(super) async fn id_step(_connection: &mut Connection) -> Result<i64, sqlx::Error> {
     Ok(1)

@@ -63,6 +63,10 @@ mod fault;
 mod finish;
 #[path = "../sql/lease.rs"]
 mod lease;
+#[path = "../sql/metric_values.rs"]
+mod metric_values;
+#[path = "../sql/metrics.rs"]
+mod metrics;
 #[path = "../sql/page.rs"]
 mod page;
 #[path = "../sql/page_letters.rs"]
@@ -73,6 +77,8 @@ mod page_records;
 mod page_rows;
 #[path = "../sql/raw.rs"]
 mod raw;
+#[path = "../sql/reports.rs"]
+mod reports;
 #[path = "../sql/runs.rs"]
 mod runs;
 #[path = "../sql/schema.rs"]
