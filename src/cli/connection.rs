@@ -123,6 +123,7 @@ pub fn connector_failure(error: &ConnectorError) -> Failure {
         | ErrorKind::Decode
         | ErrorKind::PositionExpired
         | ErrorKind::Stuck => Exit::Failed,
+        ErrorKind::AccountMismatch => Exit::Refused,
     };
     Failure::new(exit, message).remedy(decision.remedy.unwrap_or_default())
 }
@@ -172,6 +173,7 @@ async fn show_preview(
         let shown = preview(
             connector.as_ref(),
             map.map(std::convert::AsRef::as_ref),
+            &connection.spec.provider_account_id,
             &worker.clock,
             name,
             count.min(MOST_PREVIEWED),

@@ -13,3 +13,4 @@ pub mod record;
 pub mod schedule;
 pub mod status;
 pub mod wording;
+pub mod wording_guard;

@@ -17,6 +17,7 @@ fn every_error_code_of_a_connector_has_an_entry_that_says_means_look_and_do() {
         ErrorKind::Settings,
         ErrorKind::Policy,
         ErrorKind::Stuck,
+        ErrorKind::AccountMismatch,
     ];
     for kind in kinds {
         let head = format!("\n## {}\n", kind.code());
