@@ -10,6 +10,7 @@ pub mod launch;
 pub mod lifecycle;
 pub mod mapping;
 pub mod pipeline;
+pub mod quality;
 pub mod scheduler;
 pub mod settings;
 pub mod simulator;
