@@ -2,9 +2,12 @@
 //!
 //! Owns names and help texts. Refuses to do anything.
 
+pub mod quality;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use quality::QualityCommand;
 
 /// Connector sync worker: pulls, stages, normalises, checks; only what is safe passes.
 #[derive(Debug, Parser)]
@@ -57,6 +60,9 @@ pub enum Command {
     Errors(ErrorsCommand),
     /// Map again from raw events, without asking the provider.
     Normalize(NormalizeArgs),
+    /// Quality checks: what is looked at before a number reaches a client.
+    #[command(subcommand)]
+    Quality(QualityCommand),
     /// Check settings, connector folders, field maps and declarations: all errors at once.
     Validate(ValidateArgs),
     /// Say whether the database answers and has the schema that this program needs. For containers without a shell.

@@ -22,6 +22,7 @@ use crate::{
     store::{
         SharedStore,
         catalogue::{AdminAction, Connection, Job, JobFilter},
+        quality::Whose,
     },
     telemetry::{chain, redact::scrub},
 };
@@ -134,6 +135,10 @@ async fn check(app: &App, store: &SharedStore, key: &str, out: Output) -> Done {
     let connector = worker.connector(&connection).map_err(|e| connector_failure(&e))?;
     let identity = connector.check(Arc::new(TrafficMeter::default())).await.map_err(|e| connector_failure(&e))?;
     let declared = &connection.spec.provider_account_id;
+    if let Some(theirs) = &identity.account_id {
+        let whose = Whose { connection: connection.id, client: connection.client_id };
+        store.record_identity(whose, theirs).await?;
+    }
     if let Some(theirs) = &identity.account_id
         && theirs != declared
     {

@@ -15,6 +15,7 @@ pub mod names;
 pub mod normalize;
 pub mod print;
 pub mod provider;
+pub mod quality;
 pub mod run;
 pub mod run_once;
 pub mod runs;
@@ -34,6 +35,7 @@ use crate::{
     app,
     connector::registry::{Catalogue, LoadProblem},
     domain::clock::{Clock, Timestamp},
+    quality::Rules,
     scheduler::worker::Worker,
     settings::{Settings, SettingsErrors},
     store::{SharedStore, StoreError, schema::SchemaState},
@@ -102,6 +104,11 @@ impl App {
         self.inner.load_catalogue()
     }
 
+    /// The quality checks with the operator's file; what is wrong with it, line by line.
+    pub fn quality_rules(&self) -> Result<Rules, Vec<String>> {
+        self.inner.quality_rules()
+    }
+
     /// A worker over an open store. Broken connector folders are told on standard error; the others work.
     pub fn worker(&self, store: SharedStore) -> Result<Arc<Worker>, Failure> {
         let (worker, problems) = self
@@ -132,6 +139,7 @@ pub async fn dispatch(cli: &Cli, settings: Settings) -> Done {
         Command::Runs(command) => runs::run(&app, command, out).await,
         Command::Errors(command) => errors::run(&app, command, out).await,
         Command::Normalize(args) => normalize::run(&app, args, out).await,
+        Command::Quality(command) => quality::run(&app, command, out).await,
         Command::Healthcheck => healthcheck(&app, out).await,
         Command::Validate(args) => validate::run(&app, args, None, out),
         Command::Completions { shell } => completions(*shell),

@@ -146,8 +146,18 @@ fn is_secret_like(word: &str) -> bool {
 
 /// The name as whole words, whatever joins them.
 fn name_pattern(name: &str) -> Option<Regex> {
+    // `HubSpot` is also written `Hub Spot`.
+    let mut spaced = String::with_capacity(name.len() + 4);
+    let mut small = false;
+    for c in name.chars() {
+        if small && c.is_uppercase() {
+            spaced.push(' ');
+        }
+        small = c.is_lowercase();
+        spaced.push(c);
+    }
     let words: Vec<String> =
-        name.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(regex::escape).collect();
+        spaced.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(regex::escape).collect();
     if words.iter().map(|word| word.chars().count()).sum::<usize>() < SHORTEST_NAME {
         return None;
     }

@@ -420,7 +420,7 @@ mod tests {
             let mut ahead = vec![staged.clone()];
             let writes = decide(&context, &[staged], &known);
             if let Some(map) = &context.map {
-                stage::map_ahead(map, &mut ahead);
+                stage::map_ahead(map, &context.account, &mut ahead);
                 assert_eq!(decide(&context, &ahead, &known), writes, "{what}: mapping ahead decides otherwise");
             }
             let c = writes.counts;

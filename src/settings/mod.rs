@@ -11,6 +11,7 @@ mod key;
 mod layers;
 mod log;
 mod pipeline;
+mod quality;
 mod scheduler;
 mod server;
 #[cfg(test)]
@@ -28,6 +29,7 @@ pub use http::{HttpSettings, Network};
 pub use key::{Key, Plain};
 pub use log::LogSettings;
 pub use pipeline::PipelineSettings;
+pub use quality::QualitySettings;
 pub use scheduler::SchedulerSettings;
 pub use server::ServerSettings;
 pub use vault::VaultSettings;
@@ -50,6 +52,7 @@ pub struct Settings {
     pub vault: VaultSettings,
     pub log: LogSettings,
     pub pipeline: PipelineSettings,
+    pub quality: QualitySettings,
 }
 
 impl Settings {
@@ -84,6 +87,7 @@ impl Settings {
             vault: VaultSettings::read(&mut values),
             log: LogSettings::read(&mut values),
             pipeline: PipelineSettings::read(&mut values),
+            quality: QualitySettings::read(&mut values),
         };
         if values.problems.is_empty() { Ok(settings) } else { Err(SettingsErrors(values.problems)) }
     }
@@ -103,6 +107,7 @@ pub fn keys() -> impl Iterator<Item = &'static Key> {
         vault::KEYS,
         log::KEYS,
         pipeline::KEYS,
+        quality::KEYS,
     ]
     .into_iter()
     .flatten()

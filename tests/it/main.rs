@@ -19,6 +19,14 @@ mod files;
 #[cfg(test)]
 mod main_job;
 #[cfg(test)]
+mod quality_checks;
+#[cfg(test)]
+mod quality_commands;
+#[cfg(test)]
+mod quality_ground;
+#[cfg(test)]
+mod quality_isolation;
+#[cfg(test)]
 mod runbook;
 #[cfg(test)]
 mod simulator;

@@ -9,6 +9,7 @@ pub mod jobs;
 pub mod notices;
 pub mod preview;
 pub mod progress;
+pub mod quality;
 pub mod runs;
 pub mod schema;
 mod table;

@@ -144,7 +144,7 @@ async fn jobs(inner: &Inner, of: Whose) -> Result<Vec<JobRow>, Fault> {
                 freshness: JobFreshness {
                     stream: cells.text("stream")?,
                     status: cells.word("status")?,
-                    scheduled: cells.opt_text("schedule")?.is_some(),
+                    scheduled: cells.opt_text("schedule")?.is_some_and(|schedule| schedule != "manual"),
                     last_complete_at: cells.opt_at("last_complete_at")?,
                     stale_after_seconds: cells.opt_int("stale_after_seconds")?,
                 },
