@@ -12,6 +12,7 @@ use crate::{
     domain::clock::{Clock, Timestamp},
     metrics::{Definitions, Feeds, MapFacts, MetricProblem, ProviderFacts},
     pipeline::{Limits, budget::ErrorBudget},
+    quality::{Rules, RulesProblem},
     scheduler::{
         holder::Holder,
         worker::{Worker, WorkerOptions},
@@ -150,6 +151,22 @@ impl App {
             options: self.worker_options(),
         };
         Ok((Arc::new(worker), problems))
+    }
+
+    /// The quality checks: the built-in ones, with the operator's file laid over them.
+    ///
+    /// # Errors
+    /// Everything that is wrong, each a line with file, place and remedy.
+    pub fn quality_rules(&self) -> Result<Rules, Vec<String>> {
+        let told = |problems: Vec<RulesProblem>| problems.iter().map(ToString::to_string).collect();
+        let Some(path) = &self.settings.quality.file else { return Rules::built_in().map_err(told) };
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| vec![format!("{name}: cannot be read: {error} (correct quality.file)")])?;
+        // A broken folder may be the one that is named: then nobody knows which providers there are.
+        let (catalogue, problems) = self.load_catalogue();
+        let known = catalogue.folders().filter(|_| problems.is_empty()).map(|folder| folder.provider_key.clone());
+        Rules::parse(Some((&name, &text)), &known.collect::<Vec<_>>()).map_err(told)
     }
 
     fn worker_options(&self) -> WorkerOptions {

@@ -11,6 +11,7 @@ pub mod lifecycle;
 pub mod mapping;
 pub mod metrics;
 pub mod pipeline;
+pub mod quality;
 pub mod scheduler;
 pub mod settings;
 pub mod simulator;

@@ -3,10 +3,12 @@
 //! Owns names and help texts. Refuses to do anything.
 
 mod metrics;
+pub mod quality;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use quality::QualityCommand;
 
 pub use self::metrics::{ApproveArgs, BaselineArgs, MetricsCommand, PortalCommand, PublishArgs, SnapshotArgs};
 
@@ -67,6 +69,9 @@ pub enum Command {
     /// What clients see.
     #[command(subcommand)]
     Portal(PortalCommand),
+    /// Quality checks: what is looked at before a number reaches a client.
+    #[command(subcommand)]
+    Quality(QualityCommand),
     /// Check settings, connector folders, field maps and declarations: all errors at once.
     Validate(ValidateArgs),
     /// Say whether the database answers and has the schema that this program needs. For containers without a shell.

@@ -22,6 +22,7 @@ use crate::{
     store::{
         SharedStore,
         catalogue::{AdminAction, Connection, Job, JobFilter},
+        quality::Whose,
     },
     telemetry::{chain, redact::scrub},
 };
@@ -123,6 +124,7 @@ pub fn connector_failure(error: &ConnectorError) -> Failure {
         | ErrorKind::Decode
         | ErrorKind::PositionExpired
         | ErrorKind::Stuck => Exit::Failed,
+        ErrorKind::AccountMismatch => Exit::Refused,
     };
     Failure::new(exit, message).remedy(decision.remedy.unwrap_or_default())
 }
@@ -133,6 +135,10 @@ async fn check(app: &App, store: &SharedStore, key: &str, out: Output) -> Done {
     let connector = worker.connector(&connection).map_err(|e| connector_failure(&e))?;
     let identity = connector.check(Arc::new(TrafficMeter::default())).await.map_err(|e| connector_failure(&e))?;
     let declared = &connection.spec.provider_account_id;
+    if let Some(theirs) = &identity.account_id {
+        let whose = Whose { connection: connection.id, client: connection.client_id };
+        store.record_identity(whose, theirs).await?;
+    }
     if let Some(theirs) = &identity.account_id
         && theirs != declared
     {
@@ -172,6 +178,7 @@ async fn show_preview(
         let shown = preview(
             connector.as_ref(),
             map.map(std::convert::AsRef::as_ref),
+            &connection.spec.provider_account_id,
             &worker.clock,
             name,
             count.min(MOST_PREVIEWED),

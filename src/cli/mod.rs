@@ -17,6 +17,7 @@ pub mod normalize;
 pub mod portal;
 pub mod print;
 pub mod provider;
+pub mod quality;
 pub mod run;
 pub mod run_once;
 pub mod runs;
@@ -37,6 +38,7 @@ use crate::{
     connector::registry::{Catalogue, LoadProblem},
     domain::clock::{Clock, Timestamp},
     metrics::{Definitions, Feeds},
+    quality::Rules,
     scheduler::worker::Worker,
     settings::{Settings, SettingsErrors},
     store::{SharedStore, StoreError, schema::SchemaState},
@@ -126,6 +128,11 @@ impl App {
         }
     }
 
+    /// The quality checks with the operator's file; what is wrong with it, line by line.
+    pub fn quality_rules(&self) -> Result<Rules, Vec<String>> {
+        self.inner.quality_rules()
+    }
+
     /// A worker over an open store. Broken connector folders are told on standard error; the others work.
     pub fn worker(&self, store: SharedStore) -> Result<Arc<Worker>, Failure> {
         let (worker, problems) = self
@@ -158,6 +165,7 @@ pub async fn dispatch(cli: &Cli, settings: Settings) -> Done {
         Command::Normalize(args) => normalize::run(&app, args, out).await,
         Command::Metrics(command) => metrics::run(&app, command, out).await,
         Command::Portal(command) => portal::run(&app, command, out).await,
+        Command::Quality(command) => quality::run(&app, command, out).await,
         Command::Healthcheck => healthcheck(&app, out).await,
         Command::Validate(args) => validate::run(&app, args, None, out),
         Command::Completions { shell } => completions(*shell),

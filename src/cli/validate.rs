@@ -14,6 +14,7 @@ use crate::{
     connector::registry::{Catalogue, LoadProblem},
     declaration::{self, CurrentState},
     metrics::Definitions,
+    quality::Rules,
     settings::{Settings, SettingsErrors},
 };
 
@@ -31,6 +32,8 @@ enum Kind {
     Settings,
     /// A file of `metrics.files`.
     Metrics,
+    /// A file of quality checks.
+    Quality,
     Declaration,
 }
 
@@ -48,6 +51,7 @@ pub fn run(app: &App, args: &ValidateArgs, wrong: Option<&SettingsErrors>, out: 
     if args.paths.is_empty() {
         findings.connectors(&catalogue, &found);
         findings.metrics(app, &catalogue);
+        findings.quality(app.quality_rules().err());
     }
     let mut declarations = Vec::new();
     for path in &args.paths {
@@ -68,6 +72,16 @@ pub fn run(app: &App, args: &ValidateArgs, wrong: Option<&SettingsErrors>, out: 
                 findings.settings(&path.display().to_string(), read.err().as_ref());
             }
             Kind::Metrics => findings.metric_file(path),
+            Kind::Quality => {
+                let name = path.display().to_string();
+                let rules = match std::fs::read_to_string(path) {
+                    Ok(text) => Rules::parse(Some((&name, &text)), &providers(&catalogue, &found))
+                        .map_err(|problems| problems.iter().map(ToString::to_string).collect()),
+                    Err(error) => Err(vec![format!("{name}: cannot be read: {error}")]),
+                };
+                findings.checked.push(name);
+                findings.problems.extend(rules.err().unwrap_or_default());
+            }
             Kind::Declaration => declarations.push(path.clone()),
         }
     }
@@ -118,6 +132,12 @@ impl Findings {
         self.checked.push(name);
     }
 
+    /// The checks that the settings name.
+    fn quality(&mut self, problems: Option<Vec<String>>) {
+        self.checked.push("quality checks".to_owned());
+        self.problems.extend(problems.unwrap_or_default());
+    }
+
     fn connectors(&mut self, catalogue: &Catalogue, found: &[LoadProblem]) {
         let mut folders: Vec<String> = catalogue.folders().map(|f| f.dir.display().to_string()).collect();
         // A folder that could not be loaded was checked too.
@@ -128,6 +148,11 @@ impl Findings {
         self.checked.extend(folders);
         self.problems.extend(found.iter().map(ToString::to_string));
     }
+}
+
+/// Keys of the providers; none when a folder is broken, since it may be the one that is named.
+fn providers(catalogue: &Catalogue, found: &[LoadProblem]) -> Vec<String> {
+    catalogue.folders().filter(|_| found.is_empty()).map(|folder| folder.provider_key.clone()).collect()
 }
 
 fn kind(path: &Path) -> Kind {
@@ -149,6 +174,8 @@ fn kind(path: &Path) -> Kind {
         Kind::Metrics
     } else if path.extension().is_some_and(|extension| extension == "toml") {
         Kind::Settings
+    } else if is("quality.yaml", Some(path)) {
+        Kind::Quality
     } else {
         Kind::Declaration
     }

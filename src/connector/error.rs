@@ -28,6 +28,8 @@ pub enum ErrorKind {
     Policy,
     /// The provider repeats a page or a token for ever.
     Stuck,
+    /// The credential is good, and belongs to another account than the one that is declared.
+    AccountMismatch,
 }
 
 impl ErrorKind {
@@ -44,6 +46,7 @@ impl ErrorKind {
             Self::Settings => "settings_invalid",
             Self::Policy => "network_policy",
             Self::Stuck => "pagination_stuck",
+            Self::AccountMismatch => "account_mismatch",
         }
     }
 }

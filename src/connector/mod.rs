@@ -106,6 +106,11 @@ pub trait Connector: Send + Sync {
     /// Those of a pull; [`ErrorKind::Unauthorized`] when the credential is refused.
     async fn check(&self, traffic: Arc<TrafficMeter>) -> Result<Identity, ConnectorError>;
 
+    /// Whether [`Connector::check`] tells the provider's own account id, so that it can be held against the declared one.
+    fn tells_account(&self) -> bool {
+        false
+    }
+
     /// Reads one page.
     ///
     /// # Errors

@@ -96,7 +96,7 @@ async fn replayed(stream: &str, pages: &[&str]) -> (usize, usize, usize) {
                 Item::Record(record) => match map.apply(&record.payload) {
                     Mapped::Record(_) => written += 1,
                     Mapped::Ignored { .. } => ignored += 1,
-                    Mapped::Failed(_) => failed += 1,
+                    Mapped::OtherAccount { .. } | Mapped::Failed(_) => failed += 1,
                 },
             }
         }

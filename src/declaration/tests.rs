@@ -90,6 +90,8 @@ fn applied(mut current: CurrentState, plan: Plan) -> CurrentState {
             status_reason: None,
             last_tested_at: None,
             activated_at: None,
+            identity_account_id: None,
+            identity_checked_at: None,
             spec,
         });
     }

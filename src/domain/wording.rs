@@ -15,6 +15,9 @@ pub fn client_safe(code: &str) -> &'static str {
         "shutdown" | "run_budget" | "lease_lost" | "abandoned" | "paused" => {
             "The update was interrupted and continues automatically."
         }
+        "account_mismatch" => {
+            "The update was stopped to protect your data and is being reviewed. Your numbers stay as they were."
+        }
         "record_without_id" | "record_unreadable" | "record_unmappable" => "One entry is waiting for review.",
         _ => "The update could not be completed and is being reviewed. Your numbers stay as they were.",
     }

@@ -65,6 +65,7 @@ fn read(
     };
     compiler.constants(&mut top, problems);
     let fields = compiler.fields(&mut top, problems);
+    let account = compiler.account(&mut top, problems);
     let ignore = compiler.ignore(&mut top, problems);
     for (index, known) in top.texts("unmapped", problems).into_iter().enumerate() {
         match Path::parse(&known) {
@@ -83,7 +84,7 @@ fn read(
         object_type: object_type?,
         table: table?,
         notes,
-        plan: Plan { fields, blank, ignore, coverage },
+        plan: Plan { account, fields, blank, ignore, coverage },
     })
 }
 
@@ -257,6 +258,20 @@ impl Compiler {
             problems.push(MapProblem::new(table.line, &table.path("from"), "is required", remedy));
         }
         paths
+    }
+
+    fn account(&mut self, top: &mut Table<'_>, problems: &mut Vec<MapProblem>) -> Option<Path> {
+        let mut table = Table::open(top.get("account")?, "account", problems)?;
+        let remedy = "name the field in which a record tells the provider's account, e.g. portalId";
+        let from = table.required_text("from", remedy, problems);
+        let path = from.as_deref().and_then(Path::parse);
+        if let Some(path) = &path {
+            self.coverage.add(path);
+        } else if from.is_some() {
+            problems.push(bad_path(table.line, &table.path("from")));
+        }
+        table.finish(problems);
+        path
     }
 
     fn ignore(&mut self, top: &mut Table<'_>, problems: &mut Vec<MapProblem>) -> Vec<IgnoreRule> {

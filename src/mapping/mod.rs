@@ -25,6 +25,7 @@
 //!   - { to: urgency, label: Urgency, type: enum, from: tags, separator: ";", values: { urgent: high, normal: ~ } }
 //!   # money: currency_from or currency; unit: major (default) or minor; the code goes to currency_to (default: `currency`)
 //!   - { to: projected_amount, label: Value, type: money, from: amount, currency_from: currency, currency_to: currency }
+//! account: { from: portalId }               # a record that names another account than the connection's is a dead letter
 //! ignore_when:
 //!   - { field: properties.email, matches: "@example\\.test$", reason: our own test address }
 //! unmapped: [id, properties.hs_*]          # known and left out: not counted as unmapped
@@ -93,6 +94,10 @@ pub enum Mapped {
     Ignored {
         reason: String,
     },
+    /// The payload names another account of the provider than the connection's. `field` is where.
+    OtherAccount {
+        field: String,
+    },
     /// At least one field could not be mapped.
     Failed(Vec<FieldError>),
 }
@@ -111,6 +116,8 @@ pub struct FieldError {
 /// What [`FieldMap::apply`] walks through: everything looked up and checked at load.
 #[derive(Debug)]
 struct Plan {
+    /// Where a payload names the provider's account that it belongs to.
+    account: Option<Path>,
     fields: Vec<Field>,
     /// A row with the constants in it.
     blank: Vec<Cell>,
@@ -156,6 +163,17 @@ impl FieldMap {
         compile::compile(provider_key, file_name, text)
     }
 
+    /// As [`FieldMap::apply`], for a connection of that account at the provider: a payload that names another one is not mapped,
+    /// whatever else it says (P15). A payload that names none is mapped.
+    pub fn apply_for(&self, account: &str, payload: &Value) -> Mapped {
+        match &self.plan.account {
+            Some(path) if names_another(path.find(payload), account) => {
+                Mapped::OtherAccount { field: path.text.clone() }
+            }
+            Some(_) | None => self.apply(payload),
+        }
+    }
+
     /// Maps one payload. A pure function: the same payload through the same version gives the same row.
     pub fn apply(&self, payload: &Value) -> Mapped {
         if let Some(rule) = self.plan.ignore.iter().find(|rule| rule.holds(payload)) {
@@ -180,6 +198,16 @@ impl FieldMap {
     /// Groups alike failures: the same code at the same field of the same version of this map.
     pub fn fingerprint(&self, error: &FieldError) -> String {
         text_hash(&[&self.provider_key, &self.stream, &self.version, error.code, &error.field].map(escaped).join("|"))
+    }
+}
+
+/// A list or an object names no account of ours either.
+fn names_another(found: Found<'_>, account: &str) -> bool {
+    match found {
+        Found::Missing | Found::Empty => false,
+        Found::Value(Value::String(text)) => text.trim() != account.trim(),
+        Found::Value(Value::Number(number)) => number.to_string() != account.trim(),
+        Found::Value(_) => true,
     }
 }
 

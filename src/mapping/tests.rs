@@ -49,6 +49,7 @@ fn outcome(map: &FieldMap, payload: &Value) -> Value {
             Value::Object(cells.collect())
         }
         Mapped::Ignored { reason } => json!({ "ignored": reason }),
+        Mapped::OtherAccount { field } => json!({ "other_account": field }),
         Mapped::Failed(errors) => {
             json!({ "failed": errors.iter().map(|e| format!("{} {}", e.field, e.code)).collect::<Vec<_>>() })
         }
@@ -289,6 +290,31 @@ fn any_json() -> impl Strategy<Value = Value> {
             prop::collection::vec(("[a-z.]{0,6}", inner), 0..4).prop_map(|f| Value::Object(f.into_iter().collect())),
         ]
     })
+}
+
+#[test]
+fn p15_a_payload_that_names_another_account_is_not_mapped_whatever_else_it_says() {
+    const OF_ACCOUNT: &str = "version: \"1\"\nstream: things\nobject_type: thing\ntable: crm_leads\naccount: { from: portal.id }\nfields:\n  \
+        - { to: contact_name, label: Name, type: text, from: name }\nignore_when:\n  - { field: kind, equals: spam, reason: spam }\n";
+    let map = FieldMap::parse("acme", "things.yaml", OF_ACCOUNT).unwrap();
+    let of = |id: Value| map.apply_for("4711", &json!({"name": "Ann", "kind": "spam", "portal": {"id": id}}));
+    for theirs in [json!("4712"), json!(4712), json!(true), json!(["4711"]), json!({"id": "4711"})] {
+        assert_eq!(of(theirs.clone()), Mapped::OtherAccount { field: "portal.id".to_owned() }, "{theirs}");
+    }
+    for ours in [json!("4711"), json!(" 4711 "), json!(4711), json!(null), json!("")] {
+        assert!(matches!(of(ours.clone()), Mapped::Ignored { .. }), "{ours}");
+    }
+    assert!(matches!(map.apply_for("4711", &json!({"name": "Ann"})), Mapped::Record(_)), "a payload that names none");
+    let mut unknown = Vec::new();
+    map.unmapped(&json!({"portal": {"id": 1}}), &mut |name| unknown.push(name.to_owned()));
+    assert!(unknown.is_empty(), "{unknown:?}");
+    let wrong =
+        FieldMap::parse("acme", "things.yaml", &OF_ACCOUNT.replace("{ from: portal.id }", "{ form: portal..id }"));
+    let problems: Vec<String> = wrong.unwrap_err().iter().map(ToString::to_string).collect();
+    assert!(
+        problems.iter().any(|p| p.contains("account.from")) && problems.iter().any(|p| p.contains("`from`")),
+        "{problems:?}"
+    );
 }
 
 proptest! {

@@ -112,6 +112,8 @@ pub struct Outcome {
     /// Traffic that no page commit has carried yet.
     pub traffic: Traffic,
     pub window: Option<(Timestamp, Timestamp)>,
+    /// How many records the provider said that the whole pull has; `None` where it does not say, or the pull was resumed.
+    pub provider_total: Option<i64>,
     pub unmapped: std::collections::BTreeMap<String, u64>,
     /// The pull went on where an earlier run had stopped, so its counts are not the whole listing's.
     pub resumed: bool,
@@ -126,6 +128,7 @@ impl Outcome {
             counts: Counts::default(),
             traffic: Traffic::default(),
             window: None,
+            provider_total: None,
             unmapped: std::collections::BTreeMap::new(),
             resumed: false,
         }

@@ -11,6 +11,7 @@
 //! | same payload as stored | unchanged | nothing |
 //! | older than what is stored, by the provider's own time | ignored, with the reason | raw event |
 //! | left out by a rule of the map | ignored, with the reason | raw event |
+//! | names another account of the provider | failed | raw event, dead letter (`map`) |
 //! | a field cannot be mapped | failed | raw event, dead letter (`map`) |
 //! | not stored yet / stored with another payload | created / updated | raw event, record, object link |
 
@@ -40,6 +41,11 @@ const BROKEN_TEXT_BYTES: usize = 64 * 1024;
 /// Longest reason that a raw event keeps.
 const REASON_CHARS: usize = 300;
 
+/// The code of a record that names another account; the quality check `account_isolation` looks for it.
+pub(super) const ACCOUNT_MISMATCH: &str = "account_mismatch";
+pub(super) const OTHER_ACCOUNT_REMEDY: &str =
+    "find out whose record it is; correct provider_account_id and run again with --full, or discard it with a reason";
+
 /// What the decision is made with, besides the page.
 #[derive(Clone)]
 pub struct Context {
@@ -48,6 +54,8 @@ pub struct Context {
     pub is_test: bool,
     /// `None`: the stream has no field map, and each record is ignored by name (P4).
     pub map: Option<Arc<FieldMap>>,
+    /// The account at the provider that the connection is declared for.
+    pub account: Arc<str>,
     pub budget: ErrorBudget,
     /// The run's counts before this page.
     pub before: Counts,
@@ -137,10 +145,11 @@ impl Page<'_> {
                 };
                 let ready = match payload {
                     Payload::Mapped(ready) => (**ready).clone(),
-                    Payload::Parsed(value) => Ready::of(value, map),
+                    Payload::Parsed(value) => Ready::of(value, map, &self.context.account),
                 };
                 match ready.mapped {
                     Mapped::Ignored { reason } => self.ignore(item, ready.text, &reason),
+                    Mapped::OtherAccount { field } => self.of_another_account(item, ready.text, map, &field),
                     Mapped::Failed(errors) => self.unmappable(item, ready.text, map, &errors),
                     Mapped::Record(row) => {
                         debug_assert!(written.insert(&item.external_id), "staging leaves one version of each id");
@@ -234,7 +243,13 @@ impl Page<'_> {
         );
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the seven facts of a dead letter, named at each of three calls")]
+    fn of_another_account(&mut self, item: &Staged, payload: String, map: &FieldMap, field: &str) {
+        let raw = self.raw(item, payload, RawStatus::Failed, Some(ACCOUNT_MISMATCH.to_owned()));
+        let (fingerprint, message) = other_account(map, field);
+        self.dead_letter(item, raw, Stage::Map, ACCOUNT_MISMATCH, fingerprint, message, OTHER_ACCOUNT_REMEDY);
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the seven facts of a dead letter, named at each of four calls")]
     fn dead_letter(
         &mut self,
         item: &Staged,
@@ -258,6 +273,12 @@ impl Page<'_> {
             remedy: remedy.to_owned(),
         });
     }
+}
+
+/// The fingerprint and the text of a record that names another account (P15). Neither holds the account.
+pub(super) fn other_account(map: &FieldMap, field: &str) -> (String, String) {
+    let fingerprint = bounded(format!("map:{ACCOUNT_MISMATCH}:{field}@{}", map.version));
+    (fingerprint, format!("{field}: names another account than the connection's provider_account_id"))
 }
 
 /// The payload as it is stored.
@@ -303,6 +324,7 @@ mod tests {
             stream: "contacts".to_owned(),
             is_test: false,
             map: with_map.then(|| Arc::new(map)),
+            account: "4711".into(),
             budget: ErrorBudget { count: 1000, share: 1.0, min_seen: 1000 },
             before: Counts::default(),
         }
@@ -398,7 +420,7 @@ mod tests {
             let mut ahead = vec![staged.clone()];
             let writes = decide(&context, &[staged], &known);
             if let Some(map) = &context.map {
-                stage::map_ahead(map, &mut ahead);
+                stage::map_ahead(map, &context.account, &mut ahead);
                 assert_eq!(decide(&context, &ahead, &known), writes, "{what}: mapping ahead decides otherwise");
             }
             let c = writes.counts;

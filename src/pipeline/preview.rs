@@ -27,13 +27,14 @@ pub struct Previewed {
     pub detail: Value,
 }
 
-/// Reads up to `count` records of a stream and maps them.
+/// Reads up to `count` records of a stream and maps them, for a connection of that account at the provider.
 ///
 /// # Errors
 /// Those of the connector.
 pub async fn preview(
     connector: &dyn Connector,
     map: Option<&FieldMap>,
+    account: &str,
     clock: &Arc<dyn Clock>,
     stream: &str,
     count: usize,
@@ -54,7 +55,7 @@ pub async fn preview(
             if shown.len() == count {
                 return Ok(shown);
             }
-            shown.push(one(item, map, stream));
+            shown.push(one(item, map, account, stream));
         }
         match page.next {
             Some(next) if shown.len() < count => request.position = Some(next),
@@ -64,14 +65,14 @@ pub async fn preview(
     Ok(shown)
 }
 
-fn one(item: stage::Staged, map: Option<&FieldMap>, stream: &str) -> Previewed {
+fn one(item: stage::Staged, map: Option<&FieldMap>, account: &str, stream: &str) -> Previewed {
     let external_id = item.external_id;
     let (outcome, detail) = match item.content {
         Content::Broken { reason, .. } => ("failed", json!(reason)),
         Content::NoId(_) => ("failed", json!("the record has no primary key")),
         Content::Record(payload) => match (payload, map) {
             (Payload::Mapped(ready), _) => told(ready.mapped),
-            (Payload::Parsed(value), Some(map)) => told(map.apply(&value)),
+            (Payload::Parsed(value), Some(map)) => told(map.apply_for(account, &value)),
             (Payload::Parsed(_), None) => ("ignored", json!(format!("no field map for stream '{stream}'"))),
         },
     };
@@ -82,6 +83,9 @@ fn one(item: stage::Staged, map: Option<&FieldMap>, stream: &str) -> Previewed {
 fn told(mapped: Mapped) -> (&'static str, Value) {
     match mapped {
         Mapped::Ignored { reason } => ("ignored", json!(reason)),
+        Mapped::OtherAccount { field } => {
+            ("failed", json!(format!("{field}: names another account than the connection's")))
+        }
         Mapped::Failed(errors) => {
             let lines: Vec<String> = errors.iter().map(|e| format!("{}: {}", e.field, e.message)).collect();
             ("failed", json!(lines.join("; ")))

@@ -39,6 +39,8 @@ pub struct Pull {
     pub clock: Arc<dyn Clock>,
     pub map: Option<Arc<FieldMap>>,
     pub scope: PageScope,
+    /// The account at the provider that the connection is declared for.
+    pub account: Arc<str>,
     pub mode: SyncMode,
     pub cursor: Option<serde_json::Value>,
     /// Where an earlier run stopped.
@@ -73,6 +75,7 @@ struct State {
     counts: Counts,
     pages: u64,
     window: Option<(Timestamp, Timestamp)>,
+    provider_total: Option<i64>,
     unmapped: BTreeMap<String, u64>,
     repeats: RepeatWindow,
     last_hash: String,
@@ -91,6 +94,7 @@ impl Pull {
             counts: Counts::default(),
             pages: 0,
             window: None,
+            provider_total: None,
             unmapped: BTreeMap::new(),
             repeats: RepeatWindow::default(),
             last_hash: String::new(),
@@ -113,6 +117,7 @@ impl Pull {
             counts: state.counts,
             traffic: meter.take(),
             window: state.window,
+            provider_total: state.provider_total,
             unmapped: state.unmapped,
             resumed,
         }
@@ -216,9 +221,11 @@ impl Pull {
         if let Some(map) = &self.map {
             stage::count_unmapped(map, &staged, &mut state.unmapped);
             if state.mostly_written {
-                stage::map_ahead(map, &mut staged);
+                stage::map_ahead(map, &self.account, &mut staged);
             }
         }
+        // Later pages may tell another number, as records come and go; the first was asked for the whole.
+        state.provider_total = state.provider_total.or(page.provider_total);
         if let Some((start, end)) = page.window {
             state.window = Some(match state.window {
                 None => (start, end),
@@ -287,6 +294,7 @@ impl Pull {
             stream: self.scope.stream.clone(),
             is_test: self.scope.is_test,
             map: self.map.clone(),
+            account: Arc::clone(&self.account),
             budget: self.limits.error_budget,
             before: state.counts,
         };

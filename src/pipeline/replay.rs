@@ -40,6 +40,8 @@ pub struct Replay {
     pub clock: Arc<dyn Clock>,
     pub map: Arc<FieldMap>,
     pub scope: PageScope,
+    /// The account at the provider that the connection is declared for.
+    pub account: Arc<str>,
     pub selections: Vec<Selection>,
     pub limits: Limits,
     pub stop: Stop,
@@ -89,11 +91,12 @@ impl Replay {
                     look_up,
                     close_superseded: false,
                 };
-                let (map, stream) = (Arc::clone(&self.map), self.scope.stream.clone());
+                let (map, account, stream) =
+                    (Arc::clone(&self.map), Arc::clone(&self.account), self.scope.stream.clone());
                 // Only dead letters have something to be closed.
                 let closes = matches!(selection, Selection::DeadLetters(_));
                 let decide = Arc::new(move |known: &_| {
-                    let mut writes = decide(&map, &stream, &events, known);
+                    let mut writes = decide(&map, &account, &stream, &events, known);
                     if !closes {
                         writes.resolved.clear();
                     }
@@ -117,7 +120,7 @@ impl Replay {
 }
 
 /// Decides a batch. Pure, as the decision over a pulled page is.
-fn decide(map: &FieldMap, stream: &str, events: &[RawEvent], known: &KnownRecords) -> PageWrites {
+fn decide(map: &FieldMap, account: &str, stream: &str, events: &[RawEvent], known: &KnownRecords) -> PageWrites {
     let mut writes = PageWrites::default();
     // Of several dead letters of one record only the latest raw event may become the record.
     let mut latest: std::collections::HashMap<&str, usize> = std::collections::HashMap::new();
@@ -133,9 +136,13 @@ fn decide(map: &FieldMap, stream: &str, events: &[RawEvent], known: &KnownRecord
             set_aside(&mut writes, event, "a newer version of the record is replayed in the same batch");
             continue;
         }
-        match mapped(map, event) {
+        match mapped(map, account, event) {
             Err(failure) => fail(&mut writes, event, stream, failure),
             Ok(Mapped::Ignored { reason }) => set_aside(&mut writes, event, &reason),
+            Ok(Mapped::OtherAccount { field }) => {
+                let (fingerprint, message) = normalise::other_account(map, &field);
+                fail(&mut writes, event, stream, Failure { code: normalise::ACCOUNT_MISMATCH, fingerprint, message });
+            }
             Ok(Mapped::Failed(errors)) => {
                 let (fingerprint, message) = normalise::describe(map, &errors);
                 fail(&mut writes, event, stream, Failure { code: "record_unmappable", fingerprint, message });
@@ -179,7 +186,7 @@ struct Failure {
     message: String,
 }
 
-fn mapped(map: &FieldMap, event: &RawEvent) -> Result<Mapped, Failure> {
+fn mapped(map: &FieldMap, account: &str, event: &RawEvent) -> Result<Mapped, Failure> {
     if event.external_id.is_empty() {
         return Err(Failure {
             code: "record_without_id",
@@ -192,7 +199,7 @@ fn mapped(map: &FieldMap, event: &RawEvent) -> Result<Mapped, Failure> {
         fingerprint: "decode:not JSON".to_owned(),
         message: "the stored item is not JSON".to_owned(),
     })?;
-    Ok(map.apply(&payload))
+    Ok(map.apply_for(account, &payload))
 }
 
 fn set_aside(writes: &mut PageWrites, event: &RawEvent, reason: &str) {
@@ -208,7 +215,8 @@ fn fail(writes: &mut PageWrites, event: &RawEvent, stream: &str, failure: Failur
         status: RawStatus::Failed,
         reason: Some(failure.code.to_owned()),
     });
-    let stage = if failure.code == "record_unmappable" { Stage::Map } else { Stage::Decode };
+    let of_account = failure.code == normalise::ACCOUNT_MISMATCH;
+    let stage = if of_account || failure.code == "record_unmappable" { Stage::Map } else { Stage::Decode };
     writes.dead_letters.push(DeadLetterWrite {
         raw: Some(writes.raw.len() - 1),
         stage,
@@ -218,6 +226,10 @@ fn fail(writes: &mut PageWrites, event: &RawEvent, stream: &str, failure: Failur
         error_code: failure.code.to_owned(),
         message_internal: failure.message,
         message_client_safe: client_safe(failure.code).to_owned(),
-        remedy: format!("mend the field map of stream '{stream}' under a new version, then: tidegate errors retry"),
+        remedy: if of_account {
+            normalise::OTHER_ACCOUNT_REMEDY.to_owned()
+        } else {
+            format!("mend the field map of stream '{stream}' under a new version, then: tidegate errors retry")
+        },
     });
 }

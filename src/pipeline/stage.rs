@@ -64,11 +64,12 @@ pub struct Ready {
 }
 
 impl Ready {
-    pub fn of(payload: &Value, map: &FieldMap) -> Self {
-        let mapped = map.apply(payload);
+    /// Maps a payload of a connection of that account at the provider.
+    pub fn of(payload: &Value, map: &FieldMap, account: &str) -> Self {
+        let mapped = map.apply_for(account, payload);
         let record_hash = match &mapped {
             Mapped::Record(row) => row.fingerprint(),
-            Mapped::Ignored { .. } | Mapped::Failed(_) => String::new(),
+            Mapped::Ignored { .. } | Mapped::OtherAccount { .. } | Mapped::Failed(_) => String::new(),
         };
         // The same text as `to_string` gives, without the way through a formatter.
         let text = serde_json::to_string(payload).unwrap_or_else(|_| payload.to_string());
@@ -77,13 +78,13 @@ impl Ready {
 }
 
 /// Maps the records of a page ahead of the decision; pure, so the decision is the same.
-pub fn map_ahead(map: &FieldMap, staged: &mut [Staged]) {
+pub fn map_ahead(map: &FieldMap, account: &str, staged: &mut [Staged]) {
     for item in staged {
         if item.repeat == Repeat::No
             && let Content::Record(payload) = &mut item.content
             && let Payload::Parsed(value) = payload
         {
-            *payload = Payload::Mapped(Box::new(Ready::of(value, map)));
+            *payload = Payload::Mapped(Box::new(Ready::of(value, map, account)));
         }
     }
 }

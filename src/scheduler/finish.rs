@@ -69,6 +69,7 @@ impl Worker {
             unmapped_fields: (!outcome.unmapped.is_empty()).then(|| serde_json::json!(outcome.unmapped)),
             traffic: outcome.traffic,
             window: outcome.window,
+            provider_total: outcome.provider_total,
         };
         let mut report = RunReport {
             run: held.run,
@@ -165,7 +166,11 @@ fn internal_text(ending: &Ending) -> Option<String> {
 
 fn connection_status(decision: &Decision, prepared: &Prepared, task: &Task) -> Option<(ConnectionStatus, String)> {
     if let Some(status) = decision.connection {
-        return Some((status, "the provider refused the credential".to_owned()));
+        let why = match status {
+            ConnectionStatus::Paused => "the credential belongs to another account than the declared one",
+            _ => "the provider refused the credential",
+        };
+        return Some((status, why.to_owned()));
     }
     if decision.status != RunStatus::Succeeded {
         return None;

@@ -3,6 +3,7 @@
 //! ```text
 //!  due.rs      the daemon's loop: one ordered query, fair between clients, bounded workers
 //!  worker.rs   one job: claim → pull or replay → finish, with a heartbeat beside it
+//!  identity.rs  whose account a credential opens, asked before the first page
 //!  heartbeat.rs  keeps the lease, hears the shutdown, notices a pause
 //!  finish.rs   the run's one final row, when the job is due next
 //!  policy.rs   the one table: how a run ended → status, remedy, when next
@@ -15,5 +16,6 @@ pub mod due;
 mod finish;
 mod heartbeat;
 pub mod holder;
+mod identity;
 pub mod policy;
 pub mod worker;

@@ -154,6 +154,15 @@ fn connector(kind: &ErrorKind, progressed: bool) -> Decision {
             "the provider repeats itself instead of paging on: check the connector's paginator, then: tidegate connection preview KEY",
             Next::Scheduled,
         ),
+        ErrorKind::AccountMismatch => Decision {
+            connection: Some(ConnectionStatus::Paused),
+            ..broken(
+                status,
+                kind.code(),
+                "use the credential of the declared account, or correct provider_account_id and apply again; then: tidegate connection check KEY; tidegate connection resume KEY",
+                Next::Scheduled,
+            )
+        },
     }
 }
 
@@ -260,6 +269,7 @@ mod tests {
             (ErrorKind::Settings, false),
             (ErrorKind::Policy, false),
             (ErrorKind::Stuck, false),
+            (ErrorKind::AccountMismatch, false),
         ] {
             let decision = decide(&ending(kind.clone()), false);
             assert_eq!(matches!(decision.next, Next::BackOff { .. }), backs_off, "{kind:?}");
@@ -273,6 +283,12 @@ mod tests {
     fn only_a_refused_credential_makes_a_connection_need_auth() {
         assert_eq!(decide(&ending(ErrorKind::Unauthorized), false).connection, Some(ConnectionStatus::NeedsAuth));
         assert_eq!(decide(&ending(ErrorKind::Forbidden), false).connection, None);
+    }
+
+    #[test]
+    fn p15_a_credential_of_another_account_pauses_the_connection() {
+        let decision = decide(&ending(ErrorKind::AccountMismatch), false);
+        assert_eq!((decision.connection, decision.code), (Some(ConnectionStatus::Paused), Some("account_mismatch")));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use tracing::Instrument;
 use super::holder::Holder;
 use crate::{
     connector::{
-        Connector, ConnectorError, ErrorKind,
+        Connector, ConnectorError, ErrorKind, TrafficMeter,
         http::HttpGate,
         registry::{Catalogue, ConnectionFacts},
     },
@@ -232,6 +232,7 @@ impl Worker {
                     clock: Arc::clone(&self.clock),
                     map,
                     scope,
+                    account: prepared.connection.spec.provider_account_id.as_str().into(),
                     selections: selections.clone(),
                     limits: self.options.limits,
                     stop: stop.clone(),
@@ -272,13 +273,18 @@ impl Worker {
             Ok(connector) => connector,
             Err(error) => return Outcome::of(Ending::Connector(error)),
         };
+        let asking = Arc::new(TrafficMeter::default());
+        if let Err(ending) = self.prove_account(connector.as_ref(), &prepared.connection, stop, &asking).await {
+            return Outcome { traffic: asking.take(), ..Outcome::of(ending) };
+        }
         let origin = if test_batch.is_some() { RunOrigin::TestBatch } else { RunOrigin::Schedule };
-        Pull {
+        let mut outcome = Pull {
             store: Arc::clone(&self.store),
             connector,
             clock: Arc::clone(&self.clock),
             map: prepared.map.clone(),
             scope: scope(held, prepared.map.as_deref(), origin),
+            account: prepared.connection.spec.provider_account_id.as_str().into(),
             mode: held.sync_mode,
             cursor: held.cursor.clone(),
             resume: held.resume.clone(),
@@ -291,7 +297,9 @@ impl Worker {
             on_progress,
         }
         .run()
-        .await
+        .await;
+        outcome.traffic.add(&asking.take());
+        outcome
     }
 
     /// The connector of a connection, with its secret's source.

@@ -12,6 +12,7 @@ mod layers;
 mod log;
 mod metrics;
 mod pipeline;
+mod quality;
 mod scheduler;
 mod server;
 #[cfg(test)]
@@ -30,6 +31,7 @@ pub use key::{Key, Plain};
 pub use log::LogSettings;
 pub use metrics::MetricSettings;
 pub use pipeline::PipelineSettings;
+pub use quality::QualitySettings;
 pub use scheduler::SchedulerSettings;
 pub use server::ServerSettings;
 pub use vault::VaultSettings;
@@ -53,6 +55,7 @@ pub struct Settings {
     pub log: LogSettings,
     pub pipeline: PipelineSettings,
     pub metrics: MetricSettings,
+    pub quality: QualitySettings,
 }
 
 impl Settings {
@@ -88,6 +91,7 @@ impl Settings {
             log: LogSettings::read(&mut values),
             pipeline: PipelineSettings::read(&mut values),
             metrics: MetricSettings::read(&mut values),
+            quality: QualitySettings::read(&mut values),
         };
         if values.problems.is_empty() { Ok(settings) } else { Err(SettingsErrors(values.problems)) }
     }
@@ -108,6 +112,7 @@ pub fn keys() -> impl Iterator<Item = &'static Key> {
         log::KEYS,
         pipeline::KEYS,
         metrics::KEYS,
+        quality::KEYS,
     ]
     .into_iter()
     .flatten()

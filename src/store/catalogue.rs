@@ -65,6 +65,10 @@ pub struct Connection {
     pub last_tested_at: Option<Timestamp>,
     /// When `connection activate` let a production connection go live.
     pub activated_at: Option<Timestamp>,
+    /// The account that the provider itself reported for our credential; `None` when it was never asked or tells none.
+    pub identity_account_id: Option<String>,
+    /// When it was asked; `None` also after the declaration or the credential may have changed.
+    pub identity_checked_at: Option<Timestamp>,
     #[serde(flatten)]
     pub spec: ConnectionSpec,
 }

@@ -120,6 +120,8 @@ pub struct RunEnd {
     /// Traffic since the last page commit.
     pub traffic: crate::domain::counts::Traffic,
     pub window: Option<(Timestamp, Timestamp)>,
+    /// How many records the provider said that the whole pull has, where it says so.
+    pub provider_total: Option<i64>,
 }
 
 /// A run that a sweep closed.

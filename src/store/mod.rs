@@ -19,6 +19,7 @@ pub mod mysql;
 pub mod open;
 pub mod page;
 pub mod reports;
+pub mod quality;
 pub mod runs;
 pub mod schema;
 #[expect(clippy::duplicate_mod, reason = "the statements under sql/ are compiled once for each engine")]
@@ -39,6 +40,7 @@ pub trait Store:
     + checks::CheckStore
     + metrics::MetricStore
     + reports::ReportStore
+    + quality::QualityStore
     + schema::SchemaStore
 {
 }
@@ -52,6 +54,7 @@ impl<T> Store for T where
         + checks::CheckStore
         + metrics::MetricStore
         + reports::ReportStore
+        + quality::QualityStore
         + schema::SchemaStore
 {
 }

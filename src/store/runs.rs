@@ -34,6 +34,8 @@ pub struct Run {
     pub traffic: Traffic,
     #[serde(flatten, serialize_with = "serialize_counts")]
     pub counts: Counts,
+    /// How many records the provider said that the whole pull has, where it says so.
+    pub provider_total: Option<i64>,
     pub error_code: Option<String>,
     pub error_internal: Option<String>,
     pub error_client_safe: Option<String>,

@@ -31,6 +31,14 @@ mod metrics_publish;
 #[cfg(test)]
 mod metrics_values;
 #[cfg(test)]
+mod quality_checks;
+#[cfg(test)]
+mod quality_commands;
+#[cfg(test)]
+mod quality_ground;
+#[cfg(test)]
+mod quality_isolation;
+#[cfg(test)]
 mod runbook;
 #[cfg(test)]
 mod simulator;

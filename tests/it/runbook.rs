@@ -1,6 +1,6 @@
 //! The runbook has an entry for everything that an operator can read in `error_code`.
 
-use tidegate::connector::ErrorKind;
+use tidegate::{connector::ErrorKind, quality::CheckKey};
 
 const RUNBOOK: &str = include_str!("../../deploy/runbook.md");
 
@@ -17,9 +17,14 @@ fn every_error_code_of_a_connector_has_an_entry_that_says_means_look_and_do() {
         ErrorKind::Settings,
         ErrorKind::Policy,
         ErrorKind::Stuck,
+        ErrorKind::AccountMismatch,
     ];
     for kind in kinds {
         let head = format!("\n## {}\n", kind.code());
+        assert_eq!(RUNBOOK.matches(&head).count(), 1, "{head}");
+    }
+    for check in CheckKey::ALL {
+        let head = format!("\n## {check}\n");
         assert_eq!(RUNBOOK.matches(&head).count(), 1, "{head}");
     }
     let (_, entries) = RUNBOOK.split_once("\n---\n").unwrap();

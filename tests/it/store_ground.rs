@@ -316,6 +316,7 @@ pub fn end(status: RunStatus) -> RunEnd {
         unmapped_fields: None,
         traffic: Traffic::default(),
         window: None,
+        provider_total: None,
     }
 }
 

@@ -10,6 +10,7 @@ pub mod metrics;
 pub mod notices;
 pub mod preview;
 pub mod progress;
+pub mod quality;
 pub mod runs;
 pub mod schema;
 mod table;

@@ -124,6 +124,7 @@ pub fn run_show(view: &View, story: &RunStory) -> String {
             ("cursor before", Some(json_or_none(run.cursor_before.as_ref()))),
             ("cursor after", Some(json_or_none(run.cursor_after.as_ref()))),
             ("counts", Some(sum_line(&run.counts))),
+            ("provider has", run.provider_total.map(|total| count_of(total, "record", "records"))),
             ("traffic", Some(traffic_line(run))),
             ("recount", story.recount.as_ref().map(|recount| recount_line(&run.counts, recount))),
         ],

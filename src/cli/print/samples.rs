@@ -41,6 +41,8 @@ pub(super) fn connection() -> Connection {
         status_reason: None,
         last_tested_at: Some(ago(86_400)),
         activated_at: Some(ago(3_600)),
+        identity_account_id: Some("4711".to_owned()),
+        identity_checked_at: Some(ago(3_600)),
         spec: ConnectionSpec {
             connection_key: "acme-hubspot".to_owned(),
             client_key: "acme".to_owned(),
@@ -119,6 +121,7 @@ pub(super) fn run() -> Run {
         fence: 3,
         mapping_version: Some("2026-11-01".to_owned()),
         unmapped_fields: None,
+        provider_total: None,
     }
 }
 

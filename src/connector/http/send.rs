@@ -182,7 +182,8 @@ impl HttpGate {
             | ErrorKind::PositionExpired
             | ErrorKind::Settings
             | ErrorKind::Policy
-            | ErrorKind::Stuck => Failure::Final(error),
+            | ErrorKind::Stuck
+            | ErrorKind::AccountMismatch => Failure::Final(error),
         })
     }
 

@@ -81,6 +81,10 @@ impl Connector for ManifestConnector {
         &self.loaded.specs
     }
 
+    fn tells_account(&self) -> bool {
+        self.loaded.identity.as_ref().is_some_and(|identity| identity.account_id.is_some())
+    }
+
     async fn check(&self, traffic: Arc<TrafficMeter>) -> Result<Identity, ConnectorError> {
         let now = self.gate.clock().now();
         let Some(identity) = &self.loaded.identity else {

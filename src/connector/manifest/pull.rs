@@ -229,7 +229,8 @@ impl<'a> Pull<'a> {
         let resumable = next
             .as_ref()
             .is_some_and(|next| paginate::resumable(self.plan.paginator.as_ref()) || next.token == self.first_token());
-        let whole = self.cut.is_none_or(|cut| cut.step.is_none());
+        // What the manifest itself leaves out is in the provider's total and not in what is seen.
+        let whole = self.cut.is_none_or(|cut| cut.step.is_none()) && self.plan.selector.filter.is_none();
         Ok(Page {
             items: selected.items,
             next: next.map(|next| next.position()),

@@ -63,8 +63,12 @@ const JOBS: &str = select_job!(concat!(
     ") order by c.connection_key, j.stream"
 ));
 const JOB: &str = select_job!("where j.id = ?");
-const SET_CONNECTION_STATUS: &str =
-    "update integration_connections set status = ?, status_reason = ? where connection_key = ?";
+/// Who ends a pause, or a wait for a credential, may have given another one: the provider is asked anew who we are. MySQL assigns
+/// in the order that is written, so this reads the old status only where it stands first.
+const SET_CONNECTION_STATUS: &str = "update integration_connections
+    set identity_checked_at = case when status in ('paused', 'needs_auth') and ? not in ('paused', 'needs_auth') then null
+                                   else identity_checked_at end,
+        status = ?, status_reason = ? where connection_key = ?";
 const ACTIVATE: &str =
     concat!("update integration_connections set activated_at = ", now!(), " where connection_key = ?");
 const SET_JOB_STATUS: &str = "update integration_sync_jobs
@@ -159,7 +163,8 @@ impl CatalogueStore for Store {
         self.act("set a connection's status", action, move |session| {
             let (key, reason) = (key.clone(), reason.clone());
             Box::pin(async move {
-                let query = sqlx::query::<Db>(SET_CONNECTION_STATUS).bind(status.as_str()).bind(reason).bind(key);
+                let word = status.as_str();
+                let query = sqlx::query::<Db>(SET_CONNECTION_STATUS).bind(word).bind(word).bind(reason).bind(key);
                 Ok(query.execute(session).await?.rows_affected() == 1)
             })
         })
@@ -322,6 +327,8 @@ fn connection(cells: &Cells<'_>) -> Result<Connection, Fault> {
         status_reason: cells.opt_text("status_reason")?,
         last_tested_at: cells.opt_at("last_tested_at")?,
         activated_at: cells.opt_at("activated_at")?,
+        identity_account_id: cells.opt_text("identity_account_id")?,
+        identity_checked_at: cells.opt_at("identity_checked_at")?,
         spec: ConnectionSpec {
             connection_key: cells.text("connection_key")?,
             client_key: cells.text("client_key")?,

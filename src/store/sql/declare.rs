@@ -36,6 +36,11 @@ const UPDATE_CONNECTION: &str = "update integration_connections
         auth_type = ?, scopes = ?, credential_ref = ?, refresh_policy = ?, revocation_path = ?, failure_path = ?,
         rollback_path = ?, config = ?
     where connection_key = ? and client_id = ?";
+/// Another credential, account or address: what the provider said of us no longer counts.
+const FORGET_IDENTITY: &str =
+    "update integration_connections set identity_checked_at = null, identity_account_id = null
+    where connection_key = ? and client_id = ?
+      and (provider_account_id <> ? or config <> ? or coalesce(credential_ref, '') <> coalesce(?, ''))";
 const JOB_ID: &str = concat!(
     "select id, schedule, next_run_at from integration_sync_jobs where connection_id = ? and stream = ?",
     for_update!()
@@ -136,6 +141,16 @@ async fn connection(session: &mut Session, spec: &ConnectionSpec) -> Result<Owne
                 spec.connection_key, spec.client_key
             ),
         }));
+    }
+    if known.is_some() {
+        sqlx::query::<Db>(FORGET_IDENTITY)
+            .bind(&spec.connection_key)
+            .bind(client)
+            .bind(&spec.provider_account_id)
+            .bind(json_text(&spec.config))
+            .bind(&spec.credential_ref)
+            .execute(&mut *session)
+            .await?;
     }
     let result = sqlx::query::<Db>(if known.is_some() { UPDATE_CONNECTION } else { INSERT_CONNECTION })
         .bind(&spec.provider_key)

@@ -44,6 +44,7 @@ const END_RUN: &str = concat!(
     ", error_code = ?, error_internal = ?, error_client_safe = ?, remedy = ?, unmapped_fields = ?,
          requests = requests + ?, retries = retries + ?, rate_limited_ms = rate_limited_ms + ?, bytes_in = bytes_in + ?,
          window_start = coalesce(?, window_start), window_end = coalesce(?, window_end),
+         provider_total = coalesce(?, provider_total),
          cursor_after = (select j.cursor_state from integration_sync_jobs j where j.id = integration_sync_runs.job_id)
      where id = ? and job_id = ? and status = 'running'"
 );
@@ -170,6 +171,7 @@ async fn write_end(session: &mut Session, lease: &Lease, run: RunId, end: &RunEn
         .bind(end.traffic.bytes_in)
         .bind(end.window.map(|window| At(window.0)))
         .bind(end.window.map(|window| At(window.1)))
+        .bind(end.provider_total)
         .bind(run.0)
         .bind(lease.job.0)
         .execute(session)

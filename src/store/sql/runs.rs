@@ -129,6 +129,7 @@ fn run(cells: &Cells<'_>) -> Result<Run, Fault> {
         pages: cells.int("pages")?,
         traffic: cells.traffic()?,
         counts: cells.counts()?,
+        provider_total: cells.opt_int("provider_total")?,
         error_code: cells.opt_text("error_code")?,
         error_internal: cells.opt_text("error_internal")?,
         error_client_safe: cells.opt_text("error_client_safe")?,

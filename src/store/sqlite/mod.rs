@@ -75,6 +75,16 @@ mod page_letters;
 mod page_records;
 #[path = "../sql/page_rows.rs"]
 mod page_rows;
+#[path = "../sql/quality.rs"]
+mod quality;
+#[path = "../sql/quality_incident.rs"]
+mod quality_incident;
+#[path = "../sql/quality_proof.rs"]
+mod quality_proof;
+#[path = "../sql/quality_rows.rs"]
+mod quality_rows;
+#[path = "../sql/quality_runs.rs"]
+mod quality_runs;
 #[path = "../sql/raw.rs"]
 mod raw;
 #[path = "../sql/reports.rs"]
