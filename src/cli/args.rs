@@ -2,6 +2,8 @@
 //!
 //! Owns names and help texts. Refuses to do anything.
 
+pub mod launch;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -55,6 +57,9 @@ pub enum Command {
     /// Dead letters: items that failed, waiting to be worked off.
     #[command(subcommand)]
     Errors(ErrorsCommand),
+    /// Launch controls: what production waits for.
+    #[command(subcommand)]
+    Launch(launch::LaunchCommand),
     /// Map again from raw events, without asking the provider.
     Normalize(NormalizeArgs),
     /// Check settings, connector folders, field maps and declarations: all errors at once.

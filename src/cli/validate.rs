@@ -8,11 +8,13 @@ use super::{
     App, Done, apply,
     args::ValidateArgs,
     exit::Exit,
+    gate,
     print::{Output, words::count_of},
 };
 use crate::{
     connector::registry::{Catalogue, LoadProblem},
     declaration::{self, CurrentState},
+    launch::Definitions,
     settings::{Settings, SettingsErrors},
 };
 
@@ -28,6 +30,8 @@ enum Kind {
     /// A connector folder, a directory of them, or a file of one.
     Connectors(PathBuf),
     Settings,
+    /// Launch controls.
+    Launch,
     Declaration,
 }
 
@@ -44,6 +48,7 @@ pub fn run(app: &App, args: &ValidateArgs, wrong: Option<&SettingsErrors>, out: 
     }
     if args.paths.is_empty() {
         findings.connectors(&catalogue, &found);
+        findings.launch(app.settings.launch.file.as_deref(), gate::definitions(app));
     }
     let mut declarations = Vec::new();
     for path in &args.paths {
@@ -61,6 +66,12 @@ pub fn run(app: &App, args: &ValidateArgs, wrong: Option<&SettingsErrors>, out: 
             Kind::Settings => {
                 let read = Settings::load(Some(path), std::iter::empty(), Path::new("."));
                 findings.settings(&path.display().to_string(), read.err().as_ref());
+            }
+            Kind::Launch => {
+                let text = std::fs::read_to_string(path)
+                    .map_err(|error| vec![format!("{}: cannot be read: {error}; correct the path", path.display())]);
+                let read = text.and_then(|text| Definitions::read(Some((&path.display().to_string(), &text))));
+                findings.launch(Some(path), read);
             }
             Kind::Declaration => declarations.push(path.clone()),
         }
@@ -94,6 +105,12 @@ impl Findings {
         }
     }
 
+    /// The built-in controls are always there; only a file can be wrong.
+    fn launch(&mut self, file: Option<&Path>, read: Result<Definitions, Vec<String>>) {
+        self.checked.extend(file.map(|file| file.display().to_string()));
+        self.problems.extend(read.err().unwrap_or_default());
+    }
+
     fn connectors(&mut self, catalogue: &Catalogue, found: &[LoadProblem]) {
         let mut folders: Vec<String> = catalogue.folders().map(|f| f.dir.display().to_string()).collect();
         // A folder that could not be loaded was checked too.
@@ -119,6 +136,8 @@ fn kind(path: &Path) -> Kind {
         Kind::Connectors(folder(1))
     } else if is("mappings", path.parent()) {
         Kind::Connectors(folder(2))
+    } else if is("launch.yaml", Some(path)) {
+        Kind::Launch
     } else if path.extension().is_some_and(|extension| extension == "toml") {
         Kind::Settings
     } else {

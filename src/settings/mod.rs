@@ -8,6 +8,7 @@ mod database;
 mod error;
 mod http;
 mod key;
+mod launch;
 mod layers;
 mod log;
 mod pipeline;
@@ -26,6 +27,7 @@ pub use database::{DatabaseSettings, Engine};
 pub use error::{SettingsErrors, SettingsProblem};
 pub use http::{HttpSettings, Network};
 pub use key::{Key, Plain};
+pub use launch::LaunchSettings;
 pub use log::LogSettings;
 pub use pipeline::PipelineSettings;
 pub use scheduler::SchedulerSettings;
@@ -49,6 +51,7 @@ pub struct Settings {
     pub connectors: ConnectorSettings,
     pub vault: VaultSettings,
     pub log: LogSettings,
+    pub launch: LaunchSettings,
     pub pipeline: PipelineSettings,
 }
 
@@ -83,6 +86,7 @@ impl Settings {
             connectors: ConnectorSettings::read(&mut values),
             vault: VaultSettings::read(&mut values),
             log: LogSettings::read(&mut values),
+            launch: LaunchSettings::read(&mut values),
             pipeline: PipelineSettings::read(&mut values),
         };
         if values.problems.is_empty() { Ok(settings) } else { Err(SettingsErrors(values.problems)) }
@@ -102,6 +106,7 @@ pub fn keys() -> impl Iterator<Item = &'static Key> {
         connectors::KEYS,
         vault::KEYS,
         log::KEYS,
+        launch::KEYS,
         pipeline::KEYS,
     ]
     .into_iter()

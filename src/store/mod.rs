@@ -11,6 +11,8 @@ pub mod catalogue;
 pub mod checks;
 pub mod dead_letters;
 pub mod error;
+pub mod grants;
+pub mod launch;
 pub mod lease;
 pub mod migrations;
 #[expect(clippy::duplicate_mod, reason = "the statements under sql/ are compiled once for each engine")]
@@ -35,6 +37,7 @@ pub trait Store:
     + runs::RunStore
     + dead_letters::DeadLetterStore
     + checks::CheckStore
+    + launch::LaunchStore
     + schema::SchemaStore
 {
 }
@@ -46,7 +49,7 @@ impl<T> Store for T where
         + runs::RunStore
         + dead_letters::DeadLetterStore
         + checks::CheckStore
-        + checks::CheckStore
+        + launch::LaunchStore
         + schema::SchemaStore
 {
 }

@@ -65,8 +65,13 @@ const JOBS: &str = select_job!(concat!(
 const JOB: &str = select_job!("where j.id = ?");
 const SET_CONNECTION_STATUS: &str =
     "update integration_connections set status = ?, status_reason = ? where connection_key = ?";
-const ACTIVATE: &str =
-    concat!("update integration_connections set activated_at = ", now!(), " where connection_key = ?");
+/// What has passed its test batch is connected from now on; a pause or a revocation stays.
+const ACTIVATE: &str = concat!(
+    "update integration_connections
+     set status = case when status in ('draft', 'testing') then 'connected' else status end, activated_at = ",
+    now!(),
+    " where connection_key = ?"
+);
 const SET_JOB_STATUS: &str = "update integration_sync_jobs
     set attempts = case when status = 'quarantined' and ? <> 'quarantined' then 0 else attempts end, status = ?
     where id = ?";
