@@ -2,12 +2,19 @@
 //!
 //! Owns what the gate needs from outside of the database. Refuses to decide: that is `launch`'s.
 
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
 use super::{App, exit::Exit, failure::Failure, print::notices};
 use crate::{
     connector::registry::Catalogue,
     launch::{self, Declared, Definitions, Options, Standing},
     store::{SharedStore, catalogue::Connection},
 };
+
+/// How often the daemon reviews.
+const REVIEW_EVERY: Duration = Duration::from_secs(15 * 60);
 
 /// The gate of this process.
 pub struct Gate {
@@ -33,14 +40,12 @@ impl Gate {
         Ok(Self { definitions, options, catalogue })
     }
 
-    /// What stands in the connector folders about a connection.
-    pub fn declared(&self, connection: &Connection) -> Declared {
-        let folder = self.catalogue.folder(&connection.spec.provider_key);
-        let mapped_streams = folder.map_or_else(Vec::new, |folder| {
-            let usable = folder.streams.iter().filter(|s| matches!(folder.usable_map(&s.name), Ok(Some(_))));
-            usable.map(|stream| stream.name.clone()).collect()
-        });
-        Declared { mapped_streams, fed_metrics: Vec::new() }
+    /// What stands in the connector folders about a connection; `None` when its folder is not here.
+    fn declared(&self, connection: &Connection) -> Option<Declared> {
+        let folder = self.catalogue.folder(&connection.spec.provider_key)?;
+        let usable = folder.streams.iter().filter(|s| matches!(folder.usable_map(&s.name), Ok(Some(_))));
+        let mapped_streams = usable.map(|stream| stream.name.clone()).collect();
+        Some(Declared { mapped_streams, fed_metrics: Vec::new() })
     }
 
     /// Words that name a connection's provider.
@@ -60,19 +65,64 @@ impl Gate {
     /// # Errors
     /// Of the store.
     pub async fn assess(&self, app: &App, store: &SharedStore, connection: &Connection) -> Result<Standing, Failure> {
-        let declared = self.declared(connection);
+        let declared = self.declared(connection).unwrap_or_default();
         let clock = app.clock.as_ref();
         Ok(launch::assess(store.as_ref(), &self.definitions, &declared, self.options, clock, connection).await?)
     }
 
-    /// As [`Gate::assess`], and keeps how it stands.
+    /// As [`Gate::assess`], and keeps how it stands. Where the connector's folder is not here, nothing is kept: who cannot see the
+    /// field maps does not stop the connection for those who can.
     ///
     /// # Errors
     /// Of the store.
     pub async fn review(&self, app: &App, store: &SharedStore, connection: &Connection) -> Result<Standing, Failure> {
-        let declared = self.declared(connection);
+        let Some(declared) = self.declared(connection) else {
+            let spec = &connection.spec;
+            notices::warn(&format!(
+                "{}: the folder of connector {} is not in connectors.dirs; how its controls stand is shown, not kept",
+                spec.connection_key, spec.provider_key
+            ));
+            return self.assess(app, store, connection).await;
+        };
         let clock = app.clock.as_ref();
         Ok(launch::review(store.as_ref(), &self.definitions, &declared, self.options, clock, connection).await?)
+    }
+
+    /// Reviews every live production connection, and logs what is due or holds one back.
+    async fn review_live(&self, app: &App, store: &SharedStore) -> Result<(), Failure> {
+        let live = store.connections().await?.into_iter().filter(|connection| {
+            launch::gated(connection) && connection.activated_at.is_some() && launch::halted(connection).is_none()
+        });
+        for connection in live {
+            let standing = self.review(app, store, &connection).await?;
+            for lack in standing.lacks() {
+                let until = standing.runs_until().map(|at| at.to_iso()).unwrap_or_default();
+                tracing::warn!(connection = %connection.spec.connection_key, runs_until = until, "launch control: {}", lack.what);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reviews live production connections from time to time until `stop`, so that what expires is told before it stops anything.
+/// Runs do not wait for it: the dates that were kept hold also when nobody reviews.
+pub async fn keep_reviewing(app: &App, store: &SharedStore, stop: &CancellationToken) {
+    let work = async {
+        loop {
+            // Anew each time: field maps and controls may have been changed on disk.
+            let reviewed = match Gate::open(app) {
+                Ok(gate) => gate.review_live(app, store).await,
+                Err(failure) => Err(failure),
+            };
+            if let Err(failure) = reviewed {
+                tracing::warn!(error = %failure.message, "launch controls could not be reviewed; trying again later");
+            }
+            app.clock.sleep(REVIEW_EVERY).await;
+        }
+    };
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = work => {}
     }
 }
 

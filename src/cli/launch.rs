@@ -271,7 +271,7 @@ pub async fn activate(app: &App, store: &SharedStore, key: &str, out: Output) ->
         return Err(refused(
             &head,
             &lines,
-            "supply all of it, and activate again; tidegate launch status shows how far it is",
+            "supply all of it (tidegate launch sign --file FILE signs many controls at once), and activate again",
         ));
     }
     let act = act(app, "connection.activate", &connection, json!({"status": ConnectionStatus::Connected}), None);

@@ -301,7 +301,13 @@ fn monitoring(facts: &ConnectionFacts<'_>) -> Probed {
         (Some(_), 0) => "the newest checks hold nothing".to_owned(),
         (Some(_), holds) => format!("{holds} of the newest checks hold"),
     };
-    all(needs, format!("{} jobs are watched; open dead letters: {letters}; {checks}", facts.jobs.len()))
+    all(
+        needs,
+        format!(
+            "jobs with a time after which they are stale: {}; open dead letters: {letters}; {checks}",
+            facts.jobs.len()
+        ),
+    )
 }
 
 fn quality(facts: &ConnectionFacts<'_>) -> Probed {

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::{
     definitions::{Definition, Definitions, Proof},
-    judge::{Case, day, dedup, judge},
+    judge::{Case, day, days, dedup, judge},
     probes::{ConnectionFacts, Declared, InstallationFacts, Lack, Probed, of_connection, of_installation},
 };
 use crate::{
@@ -205,6 +205,7 @@ async fn record(
     controls: &[Control],
     now: Timestamp,
 ) -> Result<(), StoreError> {
+    let stored = store.launch_controls(whose).await?;
     let mut reviewed: Vec<Reviewed> = Vec::new();
     for control in controls {
         let definition = definitions.find(&control.row.control_key);
@@ -213,10 +214,13 @@ async fn record(
             (Some(Proof::Machine(_)), Whose::Installation) => ProvedBy::MachineForPerson,
             (Some(Proof::Signed) | None, _) => ProvedBy::Person,
         };
+        if stored.iter().any(|row| says_the_same(row, &control.row)) {
+            continue;
+        }
         reviewed.push(Reviewed { row: control.row.clone(), proved_by });
     }
     // What is defined no longer stays as a record and blocks nothing.
-    for row in store.launch_controls(whose).await? {
+    for row in stored {
         let gone = definitions.find(&row.control_key).is_none_or(|d| d.scope != whose.scope());
         if gone && row.blocks_from.is_some() {
             let reason = Some("defined no longer; blocks nothing".to_owned());
@@ -224,7 +228,21 @@ async fn record(
             reviewed.push(Reviewed { row, proved_by: ProvedBy::Person });
         }
     }
-    store.record_review(whose, &reviewed).await
+    if reviewed.is_empty() { Ok(()) } else { store.record_review(whose, &reviewed).await }
+}
+
+/// Whether writing the new row would tell nothing new: the daemon reviews often, and what a machine sees anew each time need be
+/// dated no finer than a day.
+fn says_the_same(stored: &ControlRow, new: &ControlRow) -> bool {
+    let (Some(last), Some(now)) = (stored.checked_at, new.checked_at) else { return false };
+    let mut as_stored = ControlRow { checked_at: stored.checked_at, ..new.clone() };
+    if let (Some(old), Some(seen)) = (&stored.evidence, &mut as_stored.evidence)
+        && seen.evidence_kind == MACHINE
+        && seen.evidence_at == now
+    {
+        seen.evidence_at = old.evidence_at;
+    }
+    now.since(last) < days(1) && *stored == as_stored
 }
 
 fn row_of<'r>(stored: &'r [ControlRow], definition: &Definition) -> Option<&'r ControlRow> {

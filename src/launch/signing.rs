@@ -172,7 +172,7 @@ fn texts(given: &Given, wrong: &mut Vec<(String, String)>) {
         }
     }
     // An owner is a person or a role, and may be an address; never a token.
-    if facts.owner.as_deref().is_some_and(|owner| looks_like_a_token(owner)) {
+    if facts.owner.as_deref().is_some_and(looks_like_a_token) {
         wrong.push(("owner looks like a secret".to_owned(), "name a person or a role".to_owned()));
     }
 }
@@ -187,7 +187,7 @@ fn looks_like_a_token(text: &str) -> bool {
     static WORD: LazyLock<Regex> =
         LazyLock::new(|| Regex::new(r"[A-Za-z0-9_-]{24,}").expect("the pattern is fixed and a test compiles it"));
     WORD.find_iter(text).any(|word| {
-        let has = |of: fn(&u8) -> bool| word.as_str().as_bytes().iter().any(|byte| of(byte));
+        let has = |of: fn(&u8) -> bool| word.as_str().as_bytes().iter().any(of);
         has(u8::is_ascii_lowercase) && has(u8::is_ascii_uppercase) && has(u8::is_ascii_digit)
     })
 }
