@@ -22,11 +22,14 @@ create table if not exists launch_controls (
     status varchar(40) not null,
     status_reason text,
     checked_at datetime(6),
+    -- From when on this control keeps production connections from running, if nothing is done. Null: never.
+    blocks_from datetime(6),
     -- A control stands once for the whole installation, or once for each connection.
     connection_slot bigint generated always as (coalesce(connection_id, 0)) stored,
     primary key (id),
     unique key uq_launch_controls_key (control_key, connection_slot),
     key ix_launch_controls_connection (connection_id, client_id),
+    key ix_launch_controls_blocks (connection_slot, blocks_from),
     constraint fk_launch_controls_connection foreign key (connection_id, client_id) references integration_connections (id, client_id),
     constraint ck_launch_controls_connection check ((scope = 'connection') = (connection_id is not null and client_id is not null)),
     constraint ck_launch_controls_ready check (status <> 'ready' or (owner is not null and source is not null and environment is not null and data_boundary is not null and rollback_path is not null and review_cadence_days is not null and evidence is not null and evidence_at is not null)),

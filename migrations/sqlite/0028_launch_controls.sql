@@ -22,6 +22,8 @@ create table if not exists launch_controls (
     status text not null,
     status_reason text,
     checked_at text,
+    -- From when on this control keeps production connections from running, if nothing is done. Null: never.
+    blocks_from text,
     -- A control stands once for the whole installation, or once for each connection.
     connection_slot integer generated always as (coalesce(connection_id, 0)) stored,
     constraint uq_launch_controls_key unique (control_key, connection_slot),
@@ -35,3 +37,4 @@ create table if not exists launch_controls (
 ) strict;
 
 create index if not exists ix_launch_controls_connection on launch_controls (connection_id, client_id);
+create index if not exists ix_launch_controls_blocks on launch_controls (connection_slot, blocks_from);

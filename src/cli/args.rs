@@ -2,6 +2,7 @@
 //!
 //! Owns names and help texts. Refuses to do anything.
 
+pub mod launch;
 mod metrics;
 pub mod quality;
 
@@ -61,6 +62,9 @@ pub enum Command {
     /// Dead letters: items that failed, waiting to be worked off.
     #[command(subcommand)]
     Errors(ErrorsCommand),
+    /// Launch controls: what production waits for.
+    #[command(subcommand)]
+    Launch(launch::LaunchCommand),
     /// Map again from raw events, without asking the provider.
     Normalize(NormalizeArgs),
     /// Clients' numbers: take them, set baselines, publish what the gate lets through.

@@ -9,14 +9,14 @@ use super::{
     args::ConnectionCommand,
     exit::Exit,
     failure::Failure,
-    names,
+    gate, launch, names,
     print::{self, Output, notices},
     run_once,
 };
 use crate::{
     connector::{ConnectorError, ErrorKind, TrafficMeter},
     domain::status::{ConnectionStatus, Environment, RunOrigin},
-    launch,
+    launch::halted,
     pipeline::preview::preview,
     scheduler::worker::{Assignment, Task},
     store::{
@@ -56,7 +56,7 @@ pub async fn run(app: &App, command: &ConnectionCommand, out: Output) -> Done {
             set(app, &store, key, ConnectionStatus::Revoked, "connection.revoke", Some(reason), out).await
         }
         ConnectionCommand::Resume { key, reason } => resume(app, &store, key, reason.as_deref(), out).await,
-        ConnectionCommand::Activate { key } => activate(app, &store, key, out).await,
+        ConnectionCommand::Activate { key } => launch::activate(app, &store, key, out).await,
     }
 }
 
@@ -92,7 +92,7 @@ async fn show(app: &App, store: &SharedStore, key: &str, out: Output) -> Done {
             last_runs.extend(store.run(run).await?);
         }
     }
-    let refusal = launch::refusal(&connection, &jobs).unwrap_or_default();
+    let refusal = gate::refusal(app, store, &connection).await?.unwrap_or_default();
     let document =
         json!({"connection": connection, "jobs": jobs, "last_runs": last_runs, "keeps_from_running": refusal});
     app.show(out, &document, |view| {
@@ -202,8 +202,7 @@ async fn test_batch(
 ) -> Done {
     let connection = find(store, key).await?;
     if matches!(connection.status, ConnectionStatus::Revoked | ConnectionStatus::Paused) {
-        let lines = launch::refusal(&connection, &[]).unwrap_or_default().join("\n");
-        return Err(Failure::new(Exit::Refused, lines));
+        return Err(Failure::new(Exit::Refused, halted(&connection).unwrap_or_default().join("\n")));
     }
     let records = count.unwrap_or(usize::try_from(app.settings.pipeline.test_batch_records).unwrap_or(usize::MAX));
     let assignments = jobs_of(store, key, stream)
@@ -230,7 +229,14 @@ async fn set(
     app.show(out, &document, |_| format!("{key}: {} -> {status}", before.status))
 }
 
-fn act(app: &App, action: &str, before: &Connection, after: serde_json::Value, reason: Option<&str>) -> AdminAction {
+/// A human act on a connection.
+pub fn act(
+    app: &App,
+    action: &str,
+    before: &Connection,
+    after: serde_json::Value,
+    reason: Option<&str>,
+) -> AdminAction {
     AdminAction {
         actor: app.actor(),
         action: action.to_owned(),
@@ -269,24 +275,4 @@ async fn resume(app: &App, store: &SharedStore, key: &str, reason: Option<&str>,
         }
     };
     set(app, store, key, status, "connection.resume", reason, out).await
-}
-
-async fn activate(app: &App, store: &SharedStore, key: &str, out: Output) -> Done {
-    let connection = find(store, key).await?;
-    let jobs = store.jobs(&JobFilter { connection_keys: vec![key.to_owned()], streams: Vec::new() }).await?;
-    let missing = launch::missing_for_activation(&connection, &jobs);
-    if !missing.is_empty() {
-        return Err(Failure::new(
-            Exit::Refused,
-            format!(
-                "{key} may not go live; {} missing:\n{}",
-                missing.len(),
-                missing.iter().map(|m| format!("  - {m}")).collect::<Vec<_>>().join("\n")
-            ),
-        )
-        .remedy("complete the declaration, apply it, and activate again"));
-    }
-    let act = act(app, "connection.activate", &connection, json!({"status": ConnectionStatus::Connected}), None);
-    store.activate_connection(key, &act).await?;
-    app.show(out, &json!({"connection": key, "status": "connected"}), |_| format!("{key} is live"))
 }

@@ -9,7 +9,9 @@ pub mod demo;
 pub mod errors;
 pub mod exit;
 pub mod failure;
+pub mod gate;
 pub mod jobs;
+pub mod launch;
 pub mod metrics;
 pub mod migrate;
 pub mod names;
@@ -162,6 +164,7 @@ pub async fn dispatch(cli: &Cli, settings: Settings) -> Done {
         Command::Jobs(command) => jobs::run(&app, command, out).await,
         Command::Runs(command) => runs::run(&app, command, out).await,
         Command::Errors(command) => errors::run(&app, command, out).await,
+        Command::Launch(command) => launch::run(&app, command, out).await,
         Command::Normalize(args) => normalize::run(&app, args, out).await,
         Command::Metrics(command) => metrics::run(&app, command, out).await,
         Command::Portal(command) => portal::run(&app, command, out).await,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{App, Done, args::RunArgs, exit::Exit, run_once::parse_shard};
+use super::{App, Done, args::RunArgs, exit::Exit, gate, run_once::parse_shard};
 use crate::{
     lifecycle,
     scheduler::due::{self, DaemonOptions},
@@ -17,6 +17,8 @@ pub async fn run(app: &App, args: &RunArgs) -> Done {
     let stop = lifecycle::stop_on_signals()?;
     let store = app.store_migrating(args.migrate).await?;
     let worker = app.worker(Arc::clone(&store))?;
+    // A wrong file of controls keeps it from starting, not from being noticed.
+    gate::Gate::open(app)?;
     let scheduler = &app.settings.scheduler;
     let options = DaemonOptions {
         workers: usize::try_from(scheduler.workers).unwrap_or(1),
@@ -32,7 +34,7 @@ pub async fn run(app: &App, args: &RunArgs) -> Done {
         version = env!("CARGO_PKG_VERSION"),
         "ready"
     );
-    due::daemon(worker, options, stop).await;
+    tokio::join!(due::daemon(worker, options, stop.clone()), gate::keep_reviewing(app, &store, &stop));
     store.close().await;
     tracing::info!("stopped");
     Ok(Exit::Done)

@@ -12,6 +12,7 @@ use super::{
     connection,
     exit::Exit,
     failure::Failure,
+    gate::{self, PassedOver},
     names,
     print::{
         Output, notices,
@@ -24,7 +25,7 @@ use crate::{
         ids::JobId,
         status::{JobStatus, RunOrigin, RunStatus},
     },
-    launch, lifecycle,
+    lifecycle,
     pipeline::OnProgress,
     scheduler::{
         due,
@@ -54,7 +55,7 @@ pub async fn run(app: &App, args: &RunOnceArgs, out: Output) -> Done {
     let named = !args.connections.is_empty() || !args.streams.is_empty();
     let task = Task::Pull { full: args.full };
     if named {
-        let (jobs, refused) = named_jobs(&store, args, shard).await?;
+        let (jobs, refused) = named_jobs(app, &store, args, shard).await?;
         let assignments = jobs
             .iter()
             .map(|job| Assignment { job: job.id, origin: RunOrigin::Manual, task: task.clone() })
@@ -62,6 +63,7 @@ pub async fn run(app: &App, args: &RunOnceArgs, out: Output) -> Done {
         let exit = self::assignments(app, store, assignments, out).await?;
         return Ok(if refused { exit.worse(Exit::Refused) } else { exit });
     }
+    let refused = gate::tell_passed_over(&store).await?;
     wait_for_leases(app, &store, shard).await?;
     let due = store.due_jobs(MOST_DUE, shard).await?;
     let assignments = due
@@ -74,9 +76,13 @@ pub async fn run(app: &App, args: &RunOnceArgs, out: Output) -> Done {
             return Err(Failure::new(Exit::TryLater, format!("{} due jobs are held by other workers", busy.len()))
                 .remedy("nothing to do: they are being run"));
         }
-        return app.show(out, &json!({"runs": []}), |_| "nothing is due".to_owned());
+        let nothing = if refused.is_empty() { "nothing is due" } else { "nothing that is due may run" };
+        app.show(out, &json!({"runs": [], "refused": refused}), |_| nothing.to_owned())?;
+        // Nothing else ran, so it is not green. Where others ran, theirs is the exit code: one client who is not ready yet must
+        // not make the schedule of all look broken.
+        return Ok(if refused.is_empty() { Exit::Done } else { Exit::Refused });
     }
-    self::assignments(app, store, assignments, out).await
+    all(app, store, assignments, &refused, out).await
 }
 
 /// `I/N` with I from 1 to N; 0 counts as N, for launchers that count from 0.
@@ -90,6 +96,7 @@ pub fn parse_shard(text: &str) -> Result<Shard, Failure> {
 
 /// The named jobs that may run; whether any was refused by a gate (told on standard error).
 async fn named_jobs(
+    app: &App,
     store: &SharedStore,
     args: &RunOnceArgs,
     shard: Option<Shard>,
@@ -112,8 +119,7 @@ async fn named_jobs(
         let key = &job.spec.connection_key;
         if !refusals.contains_key(key) {
             let connection = connection::find(store, key).await?;
-            let of_connection: Vec<Job> = jobs.iter().filter(|j| &j.spec.connection_key == key).cloned().collect();
-            let refusal = launch::refusal(&connection, &of_connection);
+            let refusal = gate::refusal(app, store, &connection).await?;
             refused.extend(refusal.iter().map(|lines| {
                 format!(
                     "{key} may not run:\n{}",
@@ -178,6 +184,11 @@ async fn wait_for_leases(app: &App, store: &SharedStore, shard: Option<Shard>) -
 /// # Errors
 /// See [`Failure`].
 pub async fn assignments(app: &App, store: SharedStore, assignments: Vec<Assignment>, out: Output) -> Done {
+    all(app, store, assignments, &[], out).await
+}
+
+/// As [`assignments`]; `refused` are told beside the runs.
+async fn all(app: &App, store: SharedStore, assignments: Vec<Assignment>, refused: &[PassedOver], out: Output) -> Done {
     let stop = lifecycle::stop_on_signals()?;
     let names: HashMap<JobId, (String, String)> = store
         .jobs(&JobFilter::default())
@@ -231,7 +242,12 @@ pub async fn assignments(app: &App, store: SharedStore, assignments: Vec<Assignm
         exit = exit.worse(Exit::TryLater);
     }
     if out.json {
-        app.show(out, &json!({"runs": documents}), |_| String::new())?;
+        let document = if refused.is_empty() {
+            json!({"runs": documents})
+        } else {
+            json!({"runs": documents, "refused": refused})
+        };
+        app.show(out, &document, |_| String::new())?;
     }
     Ok(exit)
 }

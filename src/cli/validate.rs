@@ -8,11 +8,13 @@ use super::{
     App, Done, apply,
     args::ValidateArgs,
     exit::Exit,
+    gate,
     print::{Output, words::count_of},
 };
 use crate::{
     connector::registry::{Catalogue, LoadProblem},
     declaration::{self, CurrentState},
+    launch::Definitions as LaunchDefinitions,
     metrics::Definitions,
     quality::Rules,
     settings::{Settings, SettingsErrors},
@@ -34,6 +36,8 @@ enum Kind {
     Metrics,
     /// A file of quality checks.
     Quality,
+    /// Launch controls.
+    Launch,
     Declaration,
 }
 
@@ -52,6 +56,7 @@ pub fn run(app: &App, args: &ValidateArgs, wrong: Option<&SettingsErrors>, out: 
         findings.connectors(&catalogue, &found);
         findings.metrics(app, &catalogue);
         findings.quality(app.quality_rules().err());
+        findings.launch(app.settings.launch.file.as_deref(), gate::definitions(app));
     }
     let mut declarations = Vec::new();
     for path in &args.paths {
@@ -81,6 +86,13 @@ pub fn run(app: &App, args: &ValidateArgs, wrong: Option<&SettingsErrors>, out: 
                 };
                 findings.checked.push(name);
                 findings.problems.extend(rules.err().unwrap_or_default());
+            }
+
+            Kind::Launch => {
+                let text = std::fs::read_to_string(path)
+                    .map_err(|error| vec![format!("{}: cannot be read: {error}; correct the path", path.display())]);
+                let read = text.and_then(|text| LaunchDefinitions::read(Some((&path.display().to_string(), &text))));
+                findings.launch(Some(path), read);
             }
             Kind::Declaration => declarations.push(path.clone()),
         }
@@ -138,6 +150,12 @@ impl Findings {
         self.problems.extend(problems.unwrap_or_default());
     }
 
+    /// The built-in controls are always there; only a file can be wrong.
+    fn launch(&mut self, file: Option<&Path>, read: Result<LaunchDefinitions, Vec<String>>) {
+        self.checked.extend(file.map(|file| file.display().to_string()));
+        self.problems.extend(read.err().unwrap_or_default());
+    }
+
     fn connectors(&mut self, catalogue: &Catalogue, found: &[LoadProblem]) {
         let mut folders: Vec<String> = catalogue.folders().map(|f| f.dir.display().to_string()).collect();
         // A folder that could not be loaded was checked too.
@@ -172,6 +190,8 @@ fn kind(path: &Path) -> Kind {
         Kind::Connectors(folder(2))
     } else if is("metrics.yaml", Some(path)) || is("metrics", path.parent()) {
         Kind::Metrics
+    } else if is("launch.yaml", Some(path)) {
+        Kind::Launch
     } else if path.extension().is_some_and(|extension| extension == "toml") {
         Kind::Settings
     } else if is("quality.yaml", Some(path)) {

@@ -8,6 +8,7 @@ mod database;
 mod error;
 mod http;
 mod key;
+mod launch;
 mod layers;
 mod log;
 mod metrics;
@@ -28,6 +29,7 @@ pub use database::{DatabaseSettings, Engine};
 pub use error::{SettingsErrors, SettingsProblem};
 pub use http::{HttpSettings, Network};
 pub use key::{Key, Plain};
+pub use launch::LaunchSettings;
 pub use log::LogSettings;
 pub use metrics::MetricSettings;
 pub use pipeline::PipelineSettings;
@@ -53,6 +55,7 @@ pub struct Settings {
     pub connectors: ConnectorSettings,
     pub vault: VaultSettings,
     pub log: LogSettings,
+    pub launch: LaunchSettings,
     pub pipeline: PipelineSettings,
     pub metrics: MetricSettings,
     pub quality: QualitySettings,
@@ -89,6 +92,7 @@ impl Settings {
             connectors: ConnectorSettings::read(&mut values),
             vault: VaultSettings::read(&mut values),
             log: LogSettings::read(&mut values),
+            launch: LaunchSettings::read(&mut values),
             pipeline: PipelineSettings::read(&mut values),
             metrics: MetricSettings::read(&mut values),
             quality: QualitySettings::read(&mut values),
@@ -110,6 +114,7 @@ pub fn keys() -> impl Iterator<Item = &'static Key> {
         connectors::KEYS,
         vault::KEYS,
         log::KEYS,
+        launch::KEYS,
         pipeline::KEYS,
         metrics::KEYS,
         quality::KEYS,

@@ -199,6 +199,7 @@ fn the_explained_file_and_the_code_have_the_same_keys_and_defaults() {
                 Plain::Text(text) => toml::Value::from(text),
                 Plain::Integer(number) => toml::Value::from(number),
                 Plain::Float(number) => toml::Value::from(number),
+                Plain::Truth(truth) => toml::Value::from(truth),
                 Plain::List(items) => toml::Value::from(items.to_vec()),
             };
             (key.name.to_owned(), value)

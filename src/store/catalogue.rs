@@ -173,7 +173,7 @@ pub trait CatalogueStore: Send + Sync {
         action: &AdminAction,
     ) -> Result<bool, StoreError>;
 
-    /// As above, and stamps `activated_at` with the database's clock.
+    /// Stamps `activated_at` with the database's clock; a draft or tested connection becomes connected.
     async fn activate_connection(&self, key: &str, action: &AdminAction) -> Result<bool, StoreError>;
 
     /// Sets a job's status and writes the act; leaving `quarantined` also clears `attempts`.

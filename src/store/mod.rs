@@ -11,6 +11,8 @@ pub mod catalogue;
 pub mod checks;
 pub mod dead_letters;
 pub mod error;
+pub mod grants;
+pub mod launch;
 pub mod lease;
 pub mod metrics;
 pub mod migrations;
@@ -18,8 +20,8 @@ pub mod migrations;
 pub mod mysql;
 pub mod open;
 pub mod page;
-pub mod reports;
 pub mod quality;
+pub mod reports;
 pub mod runs;
 pub mod schema;
 #[expect(clippy::duplicate_mod, reason = "the statements under sql/ are compiled once for each engine")]
@@ -41,6 +43,7 @@ pub trait Store:
     + metrics::MetricStore
     + reports::ReportStore
     + quality::QualityStore
+    + launch::LaunchStore
     + schema::SchemaStore
 {
 }
@@ -55,6 +58,7 @@ impl<T> Store for T where
         + metrics::MetricStore
         + reports::ReportStore
         + quality::QualityStore
+        + launch::LaunchStore
         + schema::SchemaStore
 {
 }

@@ -153,7 +153,18 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ),
     (
         "launch",
-        &["crate::app", "crate::cli", "crate::connector", "crate::pipeline", "crate::scheduler", "crate::settings"],
+        &[
+            "crate::app",
+            "crate::cli",
+            "crate::connector",
+            "crate::declaration",
+            "crate::mapping",
+            "crate::pipeline",
+            "crate::scheduler",
+            "crate::settings",
+            "crate::simulator",
+            "crate::vault",
+        ],
     ),
     (
         "quality",

@@ -35,7 +35,13 @@ on_both_engines!(
         assert_eq!(yard.number("select count(*) from integration_sync_runs").await, 0);
         // Due, and not let through: no run, no call, and said.
         let due = yard.home.run(&["run-once"]).await;
-        assert_eq!((due.code(), yard.simulator.oracle().count()), (Some(0), 0), "{due}");
+        assert_eq!((due.code(), yard.simulator.oracle().count()), (Some(5), 0), "{due}");
+        for key in ["acme-hubspot", "bright-hubspot"] {
+            let line = format!(
+                "{key}: due, and refused by the launch gate (not activated); tidegate launch status --connection {key}"
+            );
+            assert!(due.stderr.contains(&line), "{due}");
+        }
 
         yard.declare(&full).await;
         let batch =
@@ -43,7 +49,7 @@ on_both_engines!(
         assert_eq!(batch["runs"][0]["records_seen"], 5, "{batch}");
         assert_eq!(yard.number("select count(*) from integration_sync_jobs where cursor_state is not null").await, 0);
         assert_eq!(yard.run_acme().await.code(), Some(5), "tested is not activated");
-        yard.home.run_ok(&["connection", "activate", "acme-hubspot"]).await;
+        yard.go_live("acme-hubspot").await;
         let done = yard.run_acme().await;
         assert_eq!(done.code(), Some(0), "{done}");
         assert_eq!(yard.newest_run().await["records_seen"], 20);
@@ -196,6 +202,10 @@ on_both_engines!(with_json_every_command_prints_exactly_one_document, |db| {
         (&["connection", "pause", "acme-hubspot", "--reason", "x"], 0),
         (&["connection", "resume", "acme-hubspot"], 0),
         (&["connection", "activate", "acme-hubspot"], 0),
+        (&["launch", "status"], 0),
+        (&["launch", "status", "--connection", "acme-hubspot"], 0),
+        (&["launch", "evidence", "rollback_owner", "--kind", "document", "--evidence", "in the handbook"], 0),
+        (&["launch", "sign", "rollback_owner", "--owner", "Ada"], 0),
         (&["connection", "revoke", "bright-hubspot", "--reason", "x"], 0),
         (&["healthcheck"], 0),
         (&["validate"], 0),

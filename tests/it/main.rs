@@ -17,6 +17,10 @@ mod faults;
 #[cfg(test)]
 mod files;
 #[cfg(test)]
+mod launch;
+#[cfg(test)]
+mod launch_commands;
+#[cfg(test)]
 mod main_job;
 #[cfg(test)]
 mod metrics_baseline;

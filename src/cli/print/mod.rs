@@ -6,6 +6,7 @@
 pub mod catalogue;
 pub mod errors;
 pub mod jobs;
+pub mod launch;
 pub mod metrics;
 pub mod notices;
 pub mod preview;

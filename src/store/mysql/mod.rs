@@ -61,6 +61,10 @@ mod declare;
 mod fault;
 #[path = "../sql/finish.rs"]
 mod finish;
+#[path = "../sql/launch.rs"]
+mod launch;
+#[path = "../sql/launch_write.rs"]
+mod launch_write;
 #[path = "../sql/lease.rs"]
 mod lease;
 #[path = "../sql/metric_values.rs"]

@@ -69,8 +69,13 @@ const SET_CONNECTION_STATUS: &str = "update integration_connections
     set identity_checked_at = case when status in ('paused', 'needs_auth') and ? not in ('paused', 'needs_auth') then null
                                    else identity_checked_at end,
         status = ?, status_reason = ? where connection_key = ?";
-const ACTIVATE: &str =
-    concat!("update integration_connections set activated_at = ", now!(), " where connection_key = ?");
+/// What has passed its test batch is connected from now on; a pause or a revocation stays.
+const ACTIVATE: &str = concat!(
+    "update integration_connections
+     set status = case when status in ('draft', 'testing') then 'connected' else status end, activated_at = ",
+    now!(),
+    " where connection_key = ?"
+);
 const SET_JOB_STATUS: &str = "update integration_sync_jobs
     set attempts = case when status = 'quarantined' and ? <> 'quarantined' then 0 else attempts end, status = ?
     where id = ?";

@@ -28,13 +28,19 @@ use crate::{
 };
 
 /// May run by schedule: an active client, a provider that is not switched off, a connection in a runnable status, and in
-/// production one that was activated.
+/// production one that was activated and that no launch control holds.
 macro_rules! runnable {
     () => {
-        "cl.status = 'active' and p.status = 'active'
-         and (c.environment <> 'production' and c.status in ('draft', 'testing', 'connected', 'manual_import')
-              or c.environment = 'production' and c.activated_at is not null
-                 and c.status in ('connected', 'manual_import'))"
+        concat!(
+            "cl.status = 'active' and p.status = 'active'
+             and (c.environment <> 'production' and c.status in ('draft', 'testing', 'connected', 'manual_import')
+                  or c.environment = 'production' and c.activated_at is not null
+                     and c.status in ('connected', 'manual_import')
+                     and not exists (select 1 from launch_controls l
+                         where l.connection_slot in (0, c.id) and l.blocks_from <= ",
+            now!(),
+            "))"
+        )
     };
 }
 macro_rules! jobs_with_owners {

@@ -25,6 +25,12 @@ pub const BRIGHT_TOKEN: &str = "pat-sim-bright-0002";
 pub const ACME_PORTAL: &str = "4711";
 pub const BRIGHT_PORTAL: &str = "4712";
 
+/// The example of signatures that is shipped.
+pub const LAUNCH_CONTROLS: &str = include_str!("../../../config/examples/launch-controls.yaml");
+/// The control of the database user's rights, not waited for.
+const WIDE_USER: &str = "  - { key: import_user_narrowed, scope: global, title: Narrow user, kind: admin_task, cadence_days: 90, proof: machine:grants, \
+                         required: false, command: narrow it, data_boundary: rights, text: Narrow it. }\n";
+
 /// The provider, the database and the program's folder.
 pub struct Yard<'d> {
     pub simulator: SimulatorHandle,
@@ -57,7 +63,46 @@ impl<'d> Yard<'d> {
             .setting("log.format", "text")
             .variable("ACME_TOKEN", ACME_TOKEN)
             .variable("BRIGHT_TOKEN", BRIGHT_TOKEN);
-        Self { simulator, database, home }
+        let mut yard = Self { simulator, database, home };
+        if database.is_mysql() {
+            // The tests' user makes schemas, so it cannot be a narrow one; launch_grants tries that control by itself.
+            yard.launch_file(WIDE_USER);
+        }
+        yard
+    }
+
+    /// Adds or replaces launch controls.
+    pub fn launch_file(&mut self, controls: &str) {
+        let file = self.home.write("launch.yaml", &format!("controls:\n{controls}"));
+        self.home.setting("launch.file", file.display());
+    }
+
+    /// Supplies everything that the launch gate asks of a connection and of the installation, but the activation.
+    pub async fn supply_launch(&self, key: &str) {
+        self.home.run_ok(&["connection", "check", key]).await;
+        // Who we are is kept by the check; where it is not yet, it is put there.
+        let at = if self.database.is_mysql() { "utc_timestamp(6)" } else { "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')" };
+        self.database
+            .sql
+            .ok(&format!(
+                "update integration_connections set identity_account_id = provider_account_id, identity_checked_at = {at} \
+                 where connection_key = '{key}' and identity_checked_at is null"
+            ))
+            .await;
+        self.home.run_ok(&["connection", "test-batch", key, "--count", "5"]).await;
+        self.sign_installation().await;
+    }
+
+    /// Signs the controls of the installation with the example file.
+    pub async fn sign_installation(&self) {
+        let file = self.home.write("launch-controls.yaml", LAUNCH_CONTROLS);
+        self.home.run_ok(&["launch", "sign", "--file", &file.display().to_string()]).await;
+    }
+
+    /// Everything the gate asks for, and the activation.
+    pub async fn go_live(&self, key: &str) {
+        self.supply_launch(key).await;
+        self.home.run_ok(&["connection", "activate", key]).await;
     }
 
     /// As [`Yard::new`], with the contacts of both clients (and their deals, if there are any) declared and applied.
