@@ -2,8 +2,11 @@
 //!
 //! Owns names and help texts. Refuses to do anything.
 
+mod alerts;
+
 use std::path::PathBuf;
 
+pub use alerts::AlertsCommand;
 use clap::{Args, Parser, Subcommand};
 
 /// Connector sync worker: pulls, stages, normalises, checks; only what is safe passes.
@@ -55,9 +58,12 @@ pub enum Command {
     /// Dead letters: items that failed, waiting to be worked off.
     #[command(subcommand)]
     Errors(ErrorsCommand),
+    /// What somebody has to look at, once for as long as it lasts.
+    #[command(subcommand)]
+    Alerts(AlertsCommand),
     /// Map again from raw events, without asking the provider.
     Normalize(NormalizeArgs),
-    /// Check settings, connector folders, field maps and declarations: all errors at once.
+    /// Check settings, connector folders, field maps, alert rules and declarations: all errors at once.
     Validate(ValidateArgs),
     /// Say whether the database answers and has the schema that this program needs. For containers without a shell.
     Healthcheck,
@@ -333,8 +339,8 @@ pub struct NormalizeArgs {
 
 #[derive(Debug, Args)]
 pub struct ValidateArgs {
-    /// Connector folders, manifests, field maps, settings files (.toml) or declarations; without any: the settings and all
-    /// connector folders.
+    /// Connector folders, manifests, field maps, settings files (.toml), alert rules (alerts.yaml) or declarations; without any:
+    /// the settings, what they name, and all connector folders.
     pub paths: Vec<PathBuf>,
 }
 

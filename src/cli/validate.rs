@@ -1,4 +1,4 @@
-//! `tidegate validate`: settings, connector folders, field maps and declarations; all errors at once, no database.
+//! `tidegate validate`: settings, connector folders, field maps, alert rules and declarations; all errors at once, no database.
 
 use std::path::{Path, PathBuf};
 
@@ -11,6 +11,7 @@ use super::{
     print::{Output, words::count_of},
 };
 use crate::{
+    alerts::Rules,
     connector::registry::{Catalogue, LoadProblem},
     declaration::{self, CurrentState},
     settings::{Settings, SettingsErrors},
@@ -28,6 +29,7 @@ enum Kind {
     /// A connector folder, a directory of them, or a file of one.
     Connectors(PathBuf),
     Settings,
+    Alerts,
     Declaration,
 }
 
@@ -44,6 +46,9 @@ pub fn run(app: &App, args: &ValidateArgs, wrong: Option<&SettingsErrors>, out: 
     }
     if args.paths.is_empty() {
         findings.connectors(&catalogue, &found);
+        if let Some(path) = &app.settings.alerts.file {
+            findings.alerts(path);
+        }
     }
     let mut declarations = Vec::new();
     for path in &args.paths {
@@ -62,6 +67,7 @@ pub fn run(app: &App, args: &ValidateArgs, wrong: Option<&SettingsErrors>, out: 
                 let read = Settings::load(Some(path), std::iter::empty(), Path::new("."));
                 findings.settings(&path.display().to_string(), read.err().as_ref());
             }
+            Kind::Alerts => findings.alerts(path),
             Kind::Declaration => declarations.push(path.clone()),
         }
     }
@@ -94,6 +100,20 @@ impl Findings {
         }
     }
 
+    fn alerts(&mut self, path: &Path) {
+        let name = path.display().to_string();
+        match std::fs::read_to_string(path) {
+            Err(error) => {
+                self.problems.push(format!("{name}: cannot be read: {error}; name a file that this user may read"));
+            }
+            Ok(text) => {
+                let found = Rules::read(Some((&name, &text))).err();
+                self.problems.extend(found.iter().flatten().map(ToString::to_string));
+            }
+        }
+        self.checked.push(name);
+    }
+
     fn connectors(&mut self, catalogue: &Catalogue, found: &[LoadProblem]) {
         let mut folders: Vec<String> = catalogue.folders().map(|f| f.dir.display().to_string()).collect();
         // A folder that could not be loaded was checked too.
@@ -115,6 +135,9 @@ fn kind(path: &Path) -> Kind {
         Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
         Some(_) | None => PathBuf::from("."),
     };
+    if is("alerts.yaml", Some(path)) {
+        return Kind::Alerts;
+    }
     if is("manifest.yaml", Some(path)) || is("file.yaml", Some(path)) {
         Kind::Connectors(folder(1))
     } else if is("mappings", path.parent()) {

@@ -17,6 +17,7 @@ pub enum Plain {
     Integer(i64),
     Float(f64),
     List(&'static [&'static str]),
+    Truth(bool),
 }
 
 impl Key {
@@ -36,6 +37,10 @@ impl Key {
         Self { name, default: Plain::Float(default), secret: false }
     }
 
+    pub(super) const fn truth(name: &'static str, default: bool) -> Self {
+        Self { name, default: Plain::Truth(default), secret: false }
+    }
+
     pub(super) const fn list(name: &'static str, default: &'static [&'static str]) -> Self {
         Self { name, default: Plain::List(default), secret: false }
     }
@@ -52,6 +57,7 @@ impl Plain {
             Self::Text(text) => config::ValueKind::String(text.to_owned()),
             Self::Integer(number) => config::ValueKind::I64(number),
             Self::Float(number) => config::ValueKind::Float(number),
+            Self::Truth(truth) => config::ValueKind::Boolean(truth),
             Self::List(items) => config::ValueKind::Array(items.iter().map(|item| (*item).into()).collect()),
         };
         config::Value::new(None, kind)

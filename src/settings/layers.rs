@@ -31,7 +31,10 @@ pub(super) fn merge(
         .filter(|name| super::is_environment_name(name));
     let default_environment = match ENVIRONMENT.default {
         super::key::Plain::Text(name) => name,
-        super::key::Plain::Integer(_) | super::key::Plain::Float(_) | super::key::Plain::List(_) => "",
+        super::key::Plain::Integer(_)
+        | super::key::Plain::Float(_)
+        | super::key::Plain::List(_)
+        | super::key::Plain::Truth(_) => "",
     };
     let name = environment.as_deref().unwrap_or(default_environment);
     let special = read(&base_dir.join(format!("config/tidegate.{name}.toml")), base_dir, false, problems);

@@ -3,6 +3,7 @@
 //! Owns every key that an operator can set; `config/tidegate.toml` explains each, and a test holds the two together.
 //! Refuses unknown keys, wherever they stand. Parts of the program get plain values, never a key's name.
 
+mod alerts;
 mod connectors;
 mod database;
 mod error;
@@ -21,6 +22,7 @@ mod vault;
 
 use std::path::Path;
 
+pub use alerts::{AlertSettings, WebhookSettings};
 pub use connectors::ConnectorSettings;
 pub use database::{DatabaseSettings, Engine};
 pub use error::{SettingsErrors, SettingsProblem};
@@ -50,6 +52,7 @@ pub struct Settings {
     pub vault: VaultSettings,
     pub log: LogSettings,
     pub pipeline: PipelineSettings,
+    pub alerts: AlertSettings,
 }
 
 impl Settings {
@@ -84,6 +87,7 @@ impl Settings {
             vault: VaultSettings::read(&mut values),
             log: LogSettings::read(&mut values),
             pipeline: PipelineSettings::read(&mut values),
+            alerts: AlertSettings::read(&mut values),
         };
         if values.problems.is_empty() { Ok(settings) } else { Err(SettingsErrors(values.problems)) }
     }
@@ -103,6 +107,7 @@ pub fn keys() -> impl Iterator<Item = &'static Key> {
         vault::KEYS,
         log::KEYS,
         pipeline::KEYS,
+        alerts::KEYS,
     ]
     .into_iter()
     .flatten()

@@ -60,7 +60,7 @@ impl Values {
     pub(super) fn text(&mut self, key: &Key) -> String {
         let default = match key.default {
             Plain::Text(text) => text,
-            Plain::Integer(_) | Plain::Float(_) | Plain::List(_) => "",
+            Plain::Integer(_) | Plain::Float(_) | Plain::List(_) | Plain::Truth(_) => "",
         };
         match self.leaves.get(key.name) {
             None => default.to_owned(),
@@ -91,7 +91,7 @@ impl Values {
     pub(super) fn integer(&mut self, key: &Key, range: RangeInclusive<i64>) -> i64 {
         let default = match key.default {
             Plain::Integer(number) => number,
-            Plain::Text(_) | Plain::Float(_) | Plain::List(_) => 0,
+            Plain::Text(_) | Plain::Float(_) | Plain::List(_) | Plain::Truth(_) => 0,
         };
         let number = match self.leaves.get(key.name) {
             None => Some(default),
@@ -131,7 +131,7 @@ impl Values {
     pub(super) fn float(&mut self, key: &Key, range: RangeInclusive<f64>) -> f64 {
         let default = match key.default {
             Plain::Float(number) => number,
-            Plain::Integer(_) | Plain::Text(_) | Plain::List(_) => 0.0,
+            Plain::Integer(_) | Plain::Text(_) | Plain::List(_) | Plain::Truth(_) => 0.0,
         };
         let number = match self.leaves.get(key.name) {
             None => Some(default),
@@ -150,6 +150,23 @@ impl Values {
                 default
             }
         }
+    }
+
+    /// true or false; in a variable as a word.
+    pub(super) fn truth(&mut self, key: &Key) -> bool {
+        let default = matches!(key.default, Plain::Truth(true));
+        let truth = match self.leaves.get(key.name) {
+            None => Some(default),
+            Some(value) => match &value.kind {
+                ValueKind::Boolean(truth) => Some(*truth),
+                ValueKind::String(text) if is_variable(value) => text.trim().parse().ok(),
+                _ => None,
+            },
+        };
+        truth.unwrap_or_else(|| {
+            self.wrong(key, "true or false is expected", &format!("the default is {default}"));
+            default
+        })
     }
 
     /// A list of texts; in a variable they are separated by commas.

@@ -7,6 +7,7 @@
 //! The statements are written once, under `sql/`, and compiled twice: `mysql/mod.rs` and `sqlite/mod.rs` each name
 //! their `Db` and their dialect (macros for what is spelt differently) and include the same files by `#[path]`.
 
+pub mod alerts;
 pub mod catalogue;
 pub mod checks;
 pub mod dead_letters;
@@ -35,6 +36,7 @@ pub trait Store:
     + runs::RunStore
     + dead_letters::DeadLetterStore
     + checks::CheckStore
+    + alerts::AlertStore
     + schema::SchemaStore
 {
 }
@@ -46,7 +48,7 @@ impl<T> Store for T where
         + runs::RunStore
         + dead_letters::DeadLetterStore
         + checks::CheckStore
-        + checks::CheckStore
+        + alerts::AlertStore
         + schema::SchemaStore
 {
 }

@@ -24,6 +24,12 @@ macro_rules! micros_until {
         concat!("cast((unixepoch(", $column, ", 'subsec') - unixepoch('now', 'subsec')) * 1000000 as integer)")
     };
 }
+/// Microseconds from one instant to another, of columns or bound ones.
+macro_rules! micros_between {
+    ($from:literal, $to:literal) => {
+        concat!("cast((unixepoch(", $to, ", 'subsec') - unixepoch(", $from, ", 'subsec')) * 1000000 as integer)")
+    };
+}
 /// Nothing: a write transaction has the whole file to itself.
 macro_rules! for_update {
     () => {
@@ -61,8 +67,14 @@ mod declare;
 mod fault;
 #[path = "../sql/finish.rs"]
 mod finish;
+// What may run by schedule is said once, there.
+#[macro_use]
 #[path = "../sql/lease.rs"]
 mod lease;
+#[path = "../sql/alert_facts.rs"]
+mod alert_facts;
+#[path = "../sql/alerts.rs"]
+mod alerts;
 #[path = "../sql/page.rs"]
 mod page;
 #[path = "../sql/page_letters.rs"]
