@@ -325,7 +325,7 @@ mod tests {
     fn a_file_changes_a_rule_in_part_and_adds_its_own() {
         let text = "rules:\n  - { key: source_late, silence: 30m, enabled: false }\n  - { key: dead_letters_over_budget, more_than: 3 }\n  \
                     - { key: many_letters, watch: dead_letters, more_than: 900, severity: error, owner: operations, silence: 0s,\n      \
-                    client_safe: Being reviewed., remedy: look at {connection}, runbook: dead_letters_over_budget }\n";
+                    client_safe: Being reviewed., remedy: \"look at {connection}\", runbook: dead_letters_over_budget }\n";
         let rules = Rules::read(Some(("mine.yaml", text))).unwrap();
         let late = rules.get("source_late").unwrap();
         assert_eq!((late.enabled, late.silence), (false, Duration::from_secs(1800)));

@@ -99,7 +99,7 @@ pub fn judge(rules: &Rules, facts: &Facts, now: Timestamp) -> Vec<Finding> {
                 let (client, metric, label) = (&fact.whose.client_key, &fact.metric_key, &fact.source_label);
                 let last = fact.published_at.map_or_else(
                     || "nothing was published yet".to_owned(),
-                    |at| format!("the client keeps seeing the number of {at}"),
+                    |at| format!("the client keeps seeing the number of {}", short(at)),
                 );
                 let message = format!("{client} {metric} ({label}): held back by the gate; {last}");
                 about(rule, "metric", &format!("{client}/{metric}/{label}"), &fact.whose, "", message, None)
@@ -134,8 +134,8 @@ fn late(rule: &Rule, fact: &LateFact, now: Timestamp) -> Option<Finding> {
     let since = late_since(fact, now)?;
     let (key, stream) = (&fact.whose.connection_key, &fact.stream);
     let last = match (fact.last_complete_at, fact.begun_at) {
-        (Some(at), _) => format!("last complete run {at}"),
-        (None, Some(at)) => format!("never completed, expected from {at} on"),
+        (Some(at), _) => format!("last complete run {}", short(at)),
+        (None, Some(at)) => format!("never completed, expected from {} on", short(at)),
         (None, None) => "never completed".to_owned(),
     };
     let allowed = format_duration(fact.stale_after);
@@ -146,6 +146,11 @@ fn late(rule: &Rule, fact: &LateFact, now: Timestamp) -> Option<Finding> {
         finding.lasting += fact.stale_after;
     }
     Some(finding)
+}
+
+/// To the second, as people read it.
+fn short(at: Timestamp) -> String {
+    at.utc().format("%Y-%m-%d %H:%M:%SZ").to_string()
 }
 
 fn waited(fact: &ThrottleFact) -> f64 {

@@ -9,6 +9,8 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     (
         "domain",
         &[
+            "crate::alerts",
+            "crate::server",
             "crate::app",
             "crate::cli",
             "crate::connector",
@@ -31,6 +33,8 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     (
         "yaml",
         &[
+            "crate::alerts",
+            "crate::server",
             "crate::app",
             "crate::cli",
             "crate::connector",
@@ -51,6 +55,8 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     (
         "mapping",
         &[
+            "crate::alerts",
+            "crate::server",
             "crate::app",
             "crate::cli",
             "crate::connector",
@@ -69,6 +75,8 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     (
         "connector",
         &[
+            "crate::alerts",
+            "crate::server",
             "crate::app",
             "crate::cli",
             "crate::declaration",
@@ -83,6 +91,8 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     (
         "store",
         &[
+            "crate::alerts",
+            "crate::server",
             "crate::app",
             "crate::cli",
             "crate::connector",
@@ -100,6 +110,8 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     (
         "pipeline",
         &[
+            "crate::alerts",
+            "crate::server",
             "crate::app",
             "crate::cli",
             "crate::declaration",
@@ -114,6 +126,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     (
         "scheduler",
         &[
+            "crate::server",
             "crate::app",
             "crate::cli",
             "crate::declaration",
@@ -125,19 +138,88 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ),
     (
         "launch",
-        &["crate::app", "crate::cli", "crate::connector", "crate::pipeline", "crate::scheduler", "crate::settings"],
+        &[
+            "crate::alerts",
+            "crate::server",
+            "crate::app",
+            "crate::cli",
+            "crate::connector",
+            "crate::pipeline",
+            "crate::scheduler",
+            "crate::settings",
+        ],
     ),
     (
         "declaration",
-        &["crate::app", "crate::cli", "crate::connector", "crate::pipeline", "crate::scheduler", "crate::settings"],
+        &[
+            "crate::alerts",
+            "crate::server",
+            "crate::app",
+            "crate::cli",
+            "crate::connector",
+            "crate::pipeline",
+            "crate::scheduler",
+            "crate::settings",
+        ],
     ),
     (
         "settings",
-        &["crate::app", "crate::cli", "crate::connector", "crate::pipeline", "crate::scheduler", "crate::store"],
+        &[
+            "crate::alerts",
+            "crate::server",
+            "crate::app",
+            "crate::cli",
+            "crate::connector",
+            "crate::pipeline",
+            "crate::scheduler",
+            "crate::store",
+        ],
     ),
     (
         "telemetry",
-        &["crate::app", "crate::cli", "crate::connector", "crate::pipeline", "crate::scheduler", "crate::store"],
+        &[
+            "crate::alerts",
+            "crate::server",
+            "crate::app",
+            "crate::cli",
+            "crate::connector",
+            "crate::pipeline",
+            "crate::scheduler",
+            "crate::store",
+        ],
+    ),
+    (
+        "alerts",
+        &[
+            "crate::app",
+            "crate::cli",
+            "crate::connector",
+            "crate::declaration",
+            "crate::launch",
+            "crate::mapping",
+            "crate::pipeline",
+            "crate::scheduler",
+            "crate::server",
+            "crate::settings",
+            "crate::simulator",
+            "crate::vault",
+            "tokio",
+        ],
+    ),
+    (
+        "server",
+        &[
+            "crate::app",
+            "crate::cli",
+            "crate::connector",
+            "crate::declaration",
+            "crate::mapping",
+            "crate::pipeline",
+            "crate::scheduler",
+            "crate::settings",
+            "crate::simulator",
+            "crate::vault",
+        ],
     ),
     ("app.rs", &["crate::cli", "crate::simulator"]),
 ];
@@ -152,6 +234,8 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("clap", &["cli/", "main.rs"]),
     ("comfy_table", &["cli/print/"]),
     ("axum", &["simulator/", "server/"]),
+    ("hmac", &["alerts/"]),
+    ("prometheus_client", &["telemetry/recorder.rs", "server/"]),
     ("serde_saphyr", &["yaml/"]),
     ("minijinja", &["connector/manifest/"]),
     ("tracing_subscriber", &["telemetry/"]),

@@ -7,6 +7,12 @@
 mod support;
 
 #[cfg(test)]
+mod alerts;
+#[cfg(test)]
+mod alerts_ground;
+#[cfg(test)]
+mod alerts_webhook;
+#[cfg(test)]
 mod architecture;
 #[cfg(test)]
 mod bad_input;
@@ -20,6 +26,8 @@ mod files;
 mod main_job;
 #[cfg(test)]
 mod runbook;
+#[cfg(test)]
+mod server;
 #[cfg(test)]
 mod simulator;
 #[cfg(test)]

@@ -68,8 +68,8 @@ mod tests {
                 connection_id: None,
                 client_id: None,
                 owner: Some("integration@example.test".to_owned()),
-                message_internal:
-                    "acme-hubspot contacts: last complete run 2026-11-22T03:30:12.000000Z, 2h are allowed".to_owned(),
+                message_internal: "acme-hubspot contacts: last complete run 2026-11-22 03:30:12Z, 2h are allowed"
+                    .to_owned(),
                 message_client_safe: "This source has not been updated as expected.".to_owned(),
                 remedy: "tidegate runs list --connection acme-hubspot".to_owned(),
                 runbook: "source_late".to_owned(),
