@@ -11,10 +11,7 @@ use tidegate::{
     store::alerts::AlertFilter,
 };
 
-use crate::{
-    alerts_ground::{CANARY, Ground, HOUR, news},
-    support::databases::TestDatabase,
-};
+use crate::alerts_ground::{CANARY, Ground, HOUR, news};
 
 const CONTACTS: &str = "where stream = 'contacts' and connection_id = (select c.id from integration_connections c where c.connection_key = 'acme-hubspot')";
 

@@ -32,7 +32,7 @@ use tidegate::{
 
 use crate::{
     alerts_ground::{Ground, HOUR, news},
-    support::databases::{RealClock, TestDatabase},
+    support::databases::RealClock,
 };
 
 const SECRET: &str = "whsec_c2VjcmV0LW9mLXRoZS10ZXN0cw==";
