@@ -4,7 +4,10 @@
 
 use std::sync::Arc;
 
+use secrecy::ExposeSecret;
+
 use crate::{
+    alerts::{self, Sender},
     connector::{
         http::{GateOptions, HttpGate},
         registry::{Catalogue, LoadProblem},
@@ -14,7 +17,9 @@ use crate::{
     pipeline::{Limits, budget::ErrorBudget},
     quality::{Rules, RulesProblem},
     scheduler::{
+        alarm::Alarm,
         holder::Holder,
+        webhook_out::WebhookOut,
         worker::{Worker, WorkerOptions},
     },
     settings::Settings,
@@ -23,6 +28,8 @@ use crate::{
         open::{OpenOptions, open},
     },
     system_clock::SystemClock,
+    telemetry::recorder::Recorder,
+    vault,
 };
 
 /// Settings and clock of this process; opens the rest on demand.
@@ -167,6 +174,45 @@ impl App {
         let (catalogue, problems) = self.load_catalogue();
         let known = catalogue.folders().filter(|_| problems.is_empty()).map(|folder| folder.provider_key.clone());
         Rules::parse(Some((&name, &text)), &known.collect::<Vec<_>>()).map_err(told)
+    }
+
+    /// The alert rules: built in, changed by the file of `alerts.file`.
+    ///
+    /// # Errors
+    /// All that is wrong with the file, a line each.
+    pub fn alert_rules(&self) -> Result<alerts::Rules, Vec<String>> {
+        let Some(path) = &self.settings.alerts.file else {
+            return alerts::Rules::read(None).map_err(|found| found.iter().map(ToString::to_string).collect());
+        };
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| vec![format!("{name}: cannot be read: {error}; name a file that this user may read")])?;
+        alerts::Rules::read(Some((&name, &text))).map_err(|found| found.iter().map(ToString::to_string).collect())
+    }
+
+    /// What looks for alerts and tells them.
+    ///
+    /// # Errors
+    /// As [`App::alert_rules`], and when the reference of `alerts.webhook_secret` has no form that is known.
+    pub fn alarm(
+        &self,
+        store: SharedStore,
+        gate: Arc<HttpGate>,
+        recorder: Arc<Recorder>,
+    ) -> Result<Alarm, Vec<String>> {
+        let rules = Arc::new(self.alert_rules()?);
+        let clock = Arc::clone(&self.clock);
+        let sender = match &self.settings.alerts.webhook {
+            None => None,
+            Some(webhook) => {
+                let secret = vault::resolve(Some(&webhook.secret)).map_err(|error| vec![error.message])?;
+                let url = webhook.url.expose_secret().parse();
+                let url = url.map_err(|_| vec!["alerts.webhook_url is no address".to_owned()])?;
+                let clock = Arc::clone(&clock);
+                Some(Arc::new(WebhookOut { gate, clock, url, secret }) as Arc<dyn Sender>)
+            }
+        };
+        Ok(Alarm { store, clock, rules, sender, recorder })
     }
 
     fn worker_options(&self) -> WorkerOptions {

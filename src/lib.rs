@@ -1,6 +1,7 @@
 //! Tidegate: pulls records from providers, stages them raw, normalises them, checks them, and only then lets a
 //! number reach a client. See `docs/architecture.md` for the way of a record and its invariants.
 
+pub mod alerts;
 pub mod app;
 pub mod cli;
 pub mod connector;
@@ -13,6 +14,7 @@ pub mod metrics;
 pub mod pipeline;
 pub mod quality;
 pub mod scheduler;
+pub mod server;
 pub mod settings;
 pub mod simulator;
 pub mod store;

@@ -17,6 +17,8 @@ create table if not exists data_quality_checks (
     checked_at datetime(6) not null,
     primary key (id),
     key ix_data_quality_checks_connection (connection_id, client_id, check_key),
+    -- The newest of a connection, in one look.
+    key ix_data_quality_checks_newest (connection_id, id),
     key ix_data_quality_checks_evaluation (evaluation_id),
     key ix_data_quality_checks_run (run_id),
     constraint fk_data_quality_checks_connection foreign key (connection_id, client_id) references integration_connections (id, client_id),

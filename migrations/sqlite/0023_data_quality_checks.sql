@@ -21,5 +21,7 @@ create table if not exists data_quality_checks (
 ) strict;
 
 create index if not exists ix_data_quality_checks_connection on data_quality_checks (connection_id, client_id, check_key);
+-- The newest of a connection, in one look.
+create index if not exists ix_data_quality_checks_newest on data_quality_checks (connection_id, id);
 create index if not exists ix_data_quality_checks_evaluation on data_quality_checks (evaluation_id);
 create index if not exists ix_data_quality_checks_run on data_quality_checks (run_id);

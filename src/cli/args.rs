@@ -2,12 +2,14 @@
 //!
 //! Owns names and help texts. Refuses to do anything.
 
+mod alerts;
 pub mod launch;
 mod metrics;
 pub mod quality;
 
 use std::path::PathBuf;
 
+pub use alerts::AlertsCommand;
 use clap::{Args, Parser, Subcommand};
 use quality::QualityCommand;
 
@@ -76,7 +78,10 @@ pub enum Command {
     /// Quality checks: what is looked at before a number reaches a client.
     #[command(subcommand)]
     Quality(QualityCommand),
-    /// Check settings, connector folders, field maps and declarations: all errors at once.
+    /// What somebody has to look at, once for as long as it lasts.
+    #[command(subcommand)]
+    Alerts(AlertsCommand),
+    /// Check settings, connector folders, field maps, checks, metrics, controls, alert rules and declarations: all errors at once.
     Validate(ValidateArgs),
     /// Say whether the database answers and has the schema that this program needs. For containers without a shell.
     Healthcheck,
@@ -352,8 +357,8 @@ pub struct NormalizeArgs {
 
 #[derive(Debug, Args)]
 pub struct ValidateArgs {
-    /// Connector folders, manifests, field maps, settings files (.toml) or declarations; without any: the settings and all
-    /// connector folders.
+    /// Connector folders, manifests, field maps, settings files (.toml), alert rules (alerts.yaml) or declarations; without any:
+    /// the settings, what they name, and all connector folders.
     pub paths: Vec<PathBuf>,
 }
 

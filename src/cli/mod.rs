@@ -2,6 +2,7 @@
 //!
 //! Owns the dispatch, standard output and error, and the exit code. Refuses to know SQL or HTTP.
 
+pub mod alerts;
 pub mod apply;
 pub mod args;
 pub mod connection;
@@ -36,15 +37,19 @@ use print::{Output, View, notices};
 use serde::Serialize;
 
 use crate::{
+    alerts::Rules as AlertRules,
     app,
-    connector::registry::{Catalogue, LoadProblem},
+    connector::{
+        http::HttpGate,
+        registry::{Catalogue, LoadProblem},
+    },
     domain::clock::{Clock, Timestamp},
     metrics::{Definitions, Feeds},
     quality::Rules,
-    scheduler::worker::Worker,
+    scheduler::{alarm::Alarm, worker::Worker},
     settings::{Settings, SettingsErrors},
     store::{SharedStore, StoreError, schema::SchemaState},
-    telemetry,
+    telemetry::{self, recorder::Recorder},
 };
 
 /// How a command ends.
@@ -146,6 +151,21 @@ impl App {
         }
         Ok(worker)
     }
+
+    /// The alert rules, or all that is wrong with them.
+    pub fn alert_rules(&self) -> Result<AlertRules, Failure> {
+        self.inner.alert_rules().map_err(|lines| wrong_rules(&lines))
+    }
+
+    /// What looks for alerts and tells them.
+    pub fn alarm(&self, store: SharedStore, gate: Arc<HttpGate>, recorder: Arc<Recorder>) -> Result<Alarm, Failure> {
+        self.inner.alarm(store, gate, recorder).map_err(|lines| wrong_rules(&lines))
+    }
+}
+
+fn wrong_rules(lines: &[String]) -> Failure {
+    Failure::usage(lines.join("\n"))
+        .remedy("mend the file of alerts.file or the [alerts] section; tidegate validate checks both")
 }
 
 /// Does what the command line says.
@@ -163,6 +183,7 @@ pub async fn dispatch(cli: &Cli, settings: Settings) -> Done {
         Command::Connection(command) => connection::run(&app, command, out).await,
         Command::Jobs(command) => jobs::run(&app, command, out).await,
         Command::Runs(command) => runs::run(&app, command, out).await,
+        Command::Alerts(command) => alerts::run(&app, command, out).await,
         Command::Errors(command) => errors::run(&app, command, out).await,
         Command::Launch(command) => launch::run(&app, command, out).await,
         Command::Normalize(args) => normalize::run(&app, args, out).await,

@@ -1,17 +1,21 @@
-//! `tidegate run`: the daemon.
+//! `tidegate run`: the daemon, the look for alerts beside it, and the listener that says how both are.
 
 use std::sync::Arc;
 
-use super::{App, Done, args::RunArgs, exit::Exit, gate, run_once::parse_shard};
+use tokio_util::sync::CancellationToken;
+
+use super::{App, Done, args::RunArgs, exit::Exit, failure::Failure, gate, run_once::parse_shard};
 use crate::{
     lifecycle,
     scheduler::due::{self, DaemonOptions},
+    server,
+    telemetry::{chain, recorder::Recorder},
 };
 
 /// Runs until it is told to stop.
 ///
 /// # Errors
-/// See [`super::failure::Failure`]: only what keeps it from starting. A database that goes away later is waited for.
+/// See [`Failure`]: only what keeps it from starting. A database that goes away later is waited for.
 pub async fn run(app: &App, args: &RunArgs) -> Done {
     let shard = args.shard.as_deref().map(parse_shard).transpose()?;
     let stop = lifecycle::stop_on_signals()?;
@@ -19,6 +23,25 @@ pub async fn run(app: &App, args: &RunArgs) -> Done {
     let worker = app.worker(Arc::clone(&store))?;
     // A wrong file of controls keeps it from starting, not from being noticed.
     gate::Gate::open(app)?;
+    let recorder = Arc::new(Recorder::new(app.settings.server.connection_labels));
+    let alarm = app.alarm(Arc::clone(&store), Arc::clone(&worker.gate), Arc::clone(&recorder))?;
+    // It answers until the last run has ended.
+    let ended = CancellationToken::new();
+    let listening = match app.settings.server.listen {
+        None => None,
+        Some(address) => {
+            let facts = server::Facts {
+                store: Arc::clone(&store),
+                clock: Arc::clone(&app.clock),
+                rules: Arc::clone(&alarm.rules),
+                recorder: Arc::clone(&recorder),
+            };
+            let listening = server::listen(address, facts, ended.clone()).await;
+            Some(listening.map_err(|error| {
+                Failure::usage(chain(&error).to_string()).remedy("name a free address of this machine in server.listen")
+            })?)
+        }
+    };
     let scheduler = &app.settings.scheduler;
     let options = DaemonOptions {
         workers: usize::try_from(scheduler.workers).unwrap_or(1),
@@ -34,7 +57,15 @@ pub async fn run(app: &App, args: &RunArgs) -> Done {
         version = env!("CARGO_PKG_VERSION"),
         "ready"
     );
-    tokio::join!(due::daemon(worker, options, stop.clone()), gate::keep_reviewing(app, &store, &stop));
+    let alarm = tokio::spawn(alarm.run(app.settings.alerts.every, stop.clone()));
+    tokio::join!(due::daemon(worker, options, recorder, stop.clone()), gate::keep_reviewing(app, &store, &stop));
+    if let Err(error) = alarm.await {
+        tracing::error!(error = %error, "the look for alerts ended abnormally");
+    }
+    ended.cancel();
+    if let Some(listening) = listening {
+        listening.ended().await;
+    }
     store.close().await;
     tracing::info!("stopped");
     Ok(Exit::Done)

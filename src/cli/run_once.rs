@@ -36,6 +36,7 @@ use crate::{
         catalogue::{Job, JobFilter},
         lease::Shard,
     },
+    telemetry::recorder::Recorder,
 };
 
 /// Most due jobs that one pass takes; a container in a schedule comes back.
@@ -51,7 +52,15 @@ pub async fn run(app: &App, args: &RunOnceArgs, out: Output) -> Done {
     let shard = args.shard.as_deref().map(parse_shard).transpose()?;
     let store = app.store_migrating(args.migrate).await?;
     let worker = app.worker(Arc::clone(&store))?;
+    let alarm = app.alarm(Arc::clone(&store), Arc::clone(&worker.gate), Arc::new(Recorder::new(false)))?;
     due::recover(&worker).await;
+    let done = runs(app, args, shard, store, out).await;
+    // After the runs, so that what they left is what is looked at; it changes nothing of how they ended.
+    alarm.once().await;
+    done
+}
+
+async fn runs(app: &App, args: &RunOnceArgs, shard: Option<Shard>, store: SharedStore, out: Output) -> Done {
     let named = !args.connections.is_empty() || !args.streams.is_empty();
     let task = Task::Pull { full: args.full };
     if named {

@@ -1,4 +1,4 @@
-//! `tidegate validate`: settings, connector folders, field maps and declarations; all errors at once, no database.
+//! `tidegate validate`: settings, connector folders, field maps, alert rules and declarations; all errors at once, no database.
 
 use std::path::{Path, PathBuf};
 
@@ -12,6 +12,7 @@ use super::{
     print::{Output, words::count_of},
 };
 use crate::{
+    alerts::Rules as AlertRules,
     connector::registry::{Catalogue, LoadProblem},
     declaration::{self, CurrentState},
     launch::Definitions as LaunchDefinitions,
@@ -38,6 +39,7 @@ enum Kind {
     Quality,
     /// Launch controls.
     Launch,
+    Alerts,
     Declaration,
 }
 
@@ -57,6 +59,9 @@ pub fn run(app: &App, args: &ValidateArgs, wrong: Option<&SettingsErrors>, out: 
         findings.metrics(app, &catalogue);
         findings.quality(app.quality_rules().err());
         findings.launch(app.settings.launch.file.as_deref(), gate::definitions(app));
+        if let Some(path) = &app.settings.alerts.file {
+            findings.alerts(path);
+        }
     }
     let mut declarations = Vec::new();
     for path in &args.paths {
@@ -94,6 +99,7 @@ pub fn run(app: &App, args: &ValidateArgs, wrong: Option<&SettingsErrors>, out: 
                 let read = text.and_then(|text| LaunchDefinitions::read(Some((&path.display().to_string(), &text))));
                 findings.launch(Some(path), read);
             }
+            Kind::Alerts => findings.alerts(path),
             Kind::Declaration => declarations.push(path.clone()),
         }
     }
@@ -144,6 +150,20 @@ impl Findings {
         self.checked.push(name);
     }
 
+    fn alerts(&mut self, path: &Path) {
+        let name = path.display().to_string();
+        match std::fs::read_to_string(path) {
+            Err(error) => {
+                self.problems.push(format!("{name}: cannot be read: {error}; name a file that this user may read"));
+            }
+            Ok(text) => {
+                let found = AlertRules::read(Some((&name, &text))).err();
+                self.problems.extend(found.iter().flatten().map(ToString::to_string));
+            }
+        }
+        self.checked.push(name);
+    }
+
     /// The checks that the settings name.
     fn quality(&mut self, problems: Option<Vec<String>>) {
         self.checked.push("quality checks".to_owned());
@@ -184,7 +204,12 @@ fn kind(path: &Path) -> Kind {
     };
     let beside = |name: &str| path.with_file_name(name).is_file();
     let of_folder = is("metrics.yaml", Some(path)) && (beside("manifest.yaml") || beside("file.yaml"));
-    if is("manifest.yaml", Some(path)) || is("file.yaml", Some(path)) || of_folder {
+    if is("manifest.yaml", Some(path)) || is("file.yaml", Some(path)) || of_folder {}
+
+    if is("alerts.yaml", Some(path)) {
+        return Kind::Alerts;
+    }
+    if is("manifest.yaml", Some(path)) || is("file.yaml", Some(path)) {
         Kind::Connectors(folder(1))
     } else if is("mappings", path.parent()) {
         Kind::Connectors(folder(2))

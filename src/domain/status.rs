@@ -161,6 +161,14 @@ words! {
         /// Its evidence is older than its cadence allows.
         ReviewDue = "review_due",
     }
+
+    /// What is told of an alert.
+    AlertNews, "alert news" {
+        Opened = "opened",
+        /// It still lasts, and the rule's silence is over.
+        Reminded = "reminded",
+        Resolved = "resolved",
+    }
 }
 
 impl MetricUnit {

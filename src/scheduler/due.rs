@@ -22,8 +22,12 @@ use crate::{
     store::{
         StoreError,
         lease::{DueJob, Shard},
+        runs::Run,
     },
-    telemetry::chain,
+    telemetry::{
+        chain,
+        recorder::{EndedRun, Recorder},
+    },
 };
 
 /// Due jobs looked at in one query; more wait for the next look.
@@ -44,8 +48,30 @@ pub struct DaemonOptions {
     pub shard: Option<Shard>,
 }
 
+/// Port: hears of each run that ended, as its row tells it.
+pub trait RunWatch: Send + Sync {
+    fn run_ended(&self, run: &Run);
+}
+
+impl RunWatch for Recorder {
+    fn run_ended(&self, run: &Run) {
+        Self::run_ended(
+            self,
+            &EndedRun {
+                provider_key: run.provider_key.clone(),
+                stream: run.stream.clone(),
+                connection_key: run.connection_key.clone(),
+                status: run.status,
+                counts: run.counts,
+                traffic: run.traffic,
+                took: run.finished_at.map_or(Duration::ZERO, |at| at.since(run.started_at)),
+            },
+        );
+    }
+}
+
 /// Runs until `stop`: looks for due jobs, hands them out fairly, recovers orphans.
-pub async fn daemon(worker: Arc<Worker>, options: DaemonOptions, stop: CancellationToken) {
+pub async fn daemon(worker: Arc<Worker>, options: DaemonOptions, watch: Arc<dyn RunWatch>, stop: CancellationToken) {
     let mut running: JoinSet<()> = JoinSet::new();
     // Whose job each running task does: as many as there are workers, so counting them anew is cheap.
     let mut hands: HashMap<tokio::task::Id, (ClientId, JobId)> = HashMap::new();
@@ -68,7 +94,8 @@ pub async fn daemon(worker: Arc<Worker>, options: DaemonOptions, stop: Cancellat
                         continue;
                     }
                     let whose = (job.client_id, job.id);
-                    let handle = running.spawn(one_scheduled(Arc::clone(&worker), job, stop.clone()));
+                    let handle =
+                        running.spawn(one_scheduled(Arc::clone(&worker), job, Arc::clone(&watch), stop.clone()));
                     hands.insert(handle.id(), whose);
                 }
                 wait
@@ -115,11 +142,19 @@ async fn look(worker: &Worker, options: DaemonOptions, running: usize) -> Result
     Ok((due, next.clamp(Duration::from_millis(10), options.poll)))
 }
 
-async fn one_scheduled(worker: Arc<Worker>, job: DueJob, stop: CancellationToken) {
+async fn one_scheduled(worker: Arc<Worker>, job: DueJob, watch: Arc<dyn RunWatch>, stop: CancellationToken) {
     let assignment = Assignment { job: job.id, origin: RunOrigin::Schedule, task: Task::Pull { full: false } };
     let nobody_watches: OnProgress = Arc::new(|_: Progress| {});
     match worker.run(&assignment, &stop, nobody_watches).await {
-        Ok(Report::Ran(_) | Report::Quarantined { .. }) => {}
+        // A run whose row cannot be read now is not counted here; the row itself is the truth.
+        Ok(Report::Ran(report)) => {
+            if let Ok(Some(run)) = worker.store.run(report.run).await
+                && run.status.is_final()
+            {
+                watch.run_ended(&run);
+            }
+        }
+        Ok(Report::Quarantined { .. }) => {}
         Ok(Report::Busy { .. }) => {
             tracing::debug!(connection = %job.connection_key, stream = %job.stream, "another worker was faster");
         }

@@ -8,14 +8,18 @@
 //!  finish.rs   the run's one final row, when the job is due next
 //!  policy.rs   the one table: how a run ended → status, remedy, when next
 //!  holder.rs   who we are in a lease, and whether another holder on this machine is dead
+//!  alarm.rs    looking for alerts beside the runs
+//!  webhook_out.rs  their notices by HTTP
 //! ```
 //!
 //! Correctness rests on the lease and its fence in the database, never on who launched us or on this process's clock.
 
+pub mod alarm;
 pub mod due;
 mod finish;
 mod heartbeat;
 pub mod holder;
 mod identity;
 pub mod policy;
+pub mod webhook_out;
 pub mod worker;

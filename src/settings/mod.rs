@@ -3,6 +3,7 @@
 //! Owns every key that an operator can set; `config/tidegate.toml` explains each, and a test holds the two together.
 //! Refuses unknown keys, wherever they stand. Parts of the program get plain values, never a key's name.
 
+mod alerts;
 mod connectors;
 mod database;
 mod error;
@@ -24,6 +25,7 @@ mod vault;
 
 use std::path::Path;
 
+pub use alerts::{AlertSettings, WebhookSettings};
 pub use connectors::ConnectorSettings;
 pub use database::{DatabaseSettings, Engine};
 pub use error::{SettingsErrors, SettingsProblem};
@@ -59,6 +61,7 @@ pub struct Settings {
     pub pipeline: PipelineSettings,
     pub metrics: MetricSettings,
     pub quality: QualitySettings,
+    pub alerts: AlertSettings,
 }
 
 impl Settings {
@@ -96,6 +99,7 @@ impl Settings {
             pipeline: PipelineSettings::read(&mut values),
             metrics: MetricSettings::read(&mut values),
             quality: QualitySettings::read(&mut values),
+            alerts: AlertSettings::read(&mut values),
         };
         if values.problems.is_empty() { Ok(settings) } else { Err(SettingsErrors(values.problems)) }
     }
@@ -118,6 +122,7 @@ pub fn keys() -> impl Iterator<Item = &'static Key> {
         pipeline::KEYS,
         metrics::KEYS,
         quality::KEYS,
+        alerts::KEYS,
     ]
     .into_iter()
     .flatten()

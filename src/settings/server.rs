@@ -1,16 +1,19 @@
-//! `[server]`: the address of the HTTP listener.
+//! `[server]`: the address of the HTTP listener, and what its metrics may name.
 
 use std::net::SocketAddr;
 
 use super::{key::Key, values::Values};
 
 const LISTEN: Key = Key::text("server.listen", "");
-pub(super) const KEYS: &[Key] = &[LISTEN];
+const CONNECTION_LABELS: Key = Key::truth("server.connection_labels", false);
+pub(super) const KEYS: &[Key] = &[LISTEN, CONNECTION_LABELS];
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerSettings {
     /// `None`: no listener.
     pub listen: Option<SocketAddr>,
+    /// Whether counters of runs carry the connection's key.
+    pub connection_labels: bool,
 }
 
 impl ServerSettings {
@@ -19,6 +22,6 @@ impl ServerSettings {
             let text = text.trim();
             if text.is_empty() { Some(None) } else { text.parse().ok().map(Some) }
         });
-        Self { listen: listen.flatten() }
+        Self { listen: listen.flatten(), connection_labels: values.truth(&CONNECTION_LABELS) }
     }
 }

@@ -145,6 +145,37 @@ fn debug_never_prints_the_password() {
 }
 
 #[test]
+fn who_is_told_of_alerts_is_refused_without_a_signature_and_never_shown() {
+    let load = |url: &str, secret: &str| {
+        let variables = [("TIDEGATE_ALERTS__WEBHOOK_URL", url), ("TIDEGATE_ALERTS__WEBHOOK_SECRET", secret)];
+        Folder::new(&[]).load(None, &variables)
+    };
+    let url = "https://chat.example.test/hooks/hunter2";
+    let settings = load(url, "env:HOOK_SECRET").unwrap();
+    assert_eq!(settings.alerts.webhook.as_ref().unwrap().secret, "env:HOOK_SECRET");
+    assert!(!format!("{settings:?}").contains("hunter2"));
+    for (url, secret, part) in [
+        (url, "", "alerts.webhook_secret: is needed with alerts.webhook_url"),
+        (url, "hunter2", "alerts.webhook_secret: a reference is expected"),
+        ("hunter2", "env:X", "alerts.webhook_url: an https address"),
+        ("https://u:hunter2@h.example.test/", "env:X", "alerts.webhook_url: an https address"),
+    ] {
+        let told = load(url, secret).unwrap_err().to_string();
+        assert!(told.contains(part) && !told.contains("hunter2"), "{told}");
+    }
+    assert!(
+        Folder::new(&[])
+            .load(None, &[("TIDEGATE_SERVER__CONNECTION_LABELS", "true")])
+            .unwrap()
+            .server
+            .connection_labels
+    );
+    assert!(
+        Folder::new(&[]).problems(None, &[("TIDEGATE_SERVER__CONNECTION_LABELS", "yes")]).contains("true or false")
+    );
+}
+
+#[test]
 fn networks_hold_their_addresses() {
     for (network, address, expected) in [
         ("127.0.0.0/8", "127.9.9.9", true),

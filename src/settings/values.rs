@@ -152,9 +152,9 @@ impl Values {
         }
     }
 
-    /// A truth value; in a variable the words `true` and `false`.
+    /// true or false; in a variable as a word.
     pub(super) fn truth(&mut self, key: &Key) -> bool {
-        let default = key.default == Plain::Truth(true);
+        let default = matches!(key.default, Plain::Truth(true));
         let truth = match self.leaves.get(key.name) {
             None => Some(default),
             Some(value) => match &value.kind {

@@ -7,6 +7,7 @@
 //! The statements are written once, under `sql/`, and compiled twice: `mysql/mod.rs` and `sqlite/mod.rs` each name
 //! their `Db` and their dialect (macros for what is spelt differently) and include the same files by `#[path]`.
 
+pub mod alerts;
 pub mod catalogue;
 pub mod checks;
 pub mod dead_letters;
@@ -44,6 +45,7 @@ pub trait Store:
     + reports::ReportStore
     + quality::QualityStore
     + launch::LaunchStore
+    + alerts::AlertStore
     + schema::SchemaStore
 {
 }
@@ -59,6 +61,7 @@ impl<T> Store for T where
         + reports::ReportStore
         + quality::QualityStore
         + launch::LaunchStore
+        + alerts::AlertStore
         + schema::SchemaStore
 {
 }

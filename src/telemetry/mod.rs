@@ -3,6 +3,7 @@
 //! Owns how a line looks. Lines go to standard error, one event each: text for people at a terminal, JSON for programs.
 //! Every line passes [`redact::scrub`]; that is the last net, not the rule: nobody logs a payload or a secret on purpose.
 
+pub mod recorder;
 pub mod redact;
 
 use std::{

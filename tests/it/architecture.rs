@@ -9,6 +9,8 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     (
         "domain",
         &[
+            "crate::alerts",
+            "crate::server",
             "crate::app",
             "crate::cli",
             "crate::connector",
@@ -33,6 +35,8 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     (
         "yaml",
         &[
+            "crate::alerts",
+            "crate::server",
             "crate::app",
             "crate::cli",
             "crate::connector",
@@ -55,6 +59,8 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     (
         "mapping",
         &[
+            "crate::alerts",
+            "crate::server",
             "crate::app",
             "crate::cli",
             "crate::connector",
@@ -75,6 +81,8 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     (
         "connector",
         &[
+            "crate::alerts",
+            "crate::server",
             "crate::app",
             "crate::cli",
             "crate::declaration",
@@ -90,6 +98,8 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     (
         "store",
         &[
+            "crate::alerts",
+            "crate::server",
             "crate::app",
             "crate::cli",
             "crate::connector",
@@ -109,6 +119,8 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     (
         "pipeline",
         &[
+            "crate::alerts",
+            "crate::server",
             "crate::app",
             "crate::cli",
             "crate::declaration",
@@ -124,6 +136,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     (
         "scheduler",
         &[
+            "crate::server",
             "crate::app",
             "crate::cli",
             "crate::declaration",
@@ -181,19 +194,87 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
             "crate::simulator",
             "crate::vault",
             "tokio",
+            "crate::alerts",
+            "crate::server",
+            "crate::app",
+            "crate::cli",
+            "crate::connector",
+            "crate::pipeline",
+            "crate::scheduler",
+            "crate::settings",
         ],
     ),
     (
         "declaration",
-        &["crate::app", "crate::cli", "crate::connector", "crate::pipeline", "crate::scheduler", "crate::settings"],
+        &[
+            "crate::alerts",
+            "crate::server",
+            "crate::app",
+            "crate::cli",
+            "crate::connector",
+            "crate::pipeline",
+            "crate::scheduler",
+            "crate::settings",
+        ],
     ),
     (
         "settings",
-        &["crate::app", "crate::cli", "crate::connector", "crate::pipeline", "crate::scheduler", "crate::store"],
+        &[
+            "crate::alerts",
+            "crate::server",
+            "crate::app",
+            "crate::cli",
+            "crate::connector",
+            "crate::pipeline",
+            "crate::scheduler",
+            "crate::store",
+        ],
     ),
     (
         "telemetry",
-        &["crate::app", "crate::cli", "crate::connector", "crate::pipeline", "crate::scheduler", "crate::store"],
+        &[
+            "crate::alerts",
+            "crate::server",
+            "crate::app",
+            "crate::cli",
+            "crate::connector",
+            "crate::pipeline",
+            "crate::scheduler",
+            "crate::store",
+        ],
+    ),
+    (
+        "alerts",
+        &[
+            "crate::app",
+            "crate::cli",
+            "crate::connector",
+            "crate::declaration",
+            "crate::launch",
+            "crate::mapping",
+            "crate::pipeline",
+            "crate::scheduler",
+            "crate::server",
+            "crate::settings",
+            "crate::simulator",
+            "crate::vault",
+            "tokio",
+        ],
+    ),
+    (
+        "server",
+        &[
+            "crate::app",
+            "crate::cli",
+            "crate::connector",
+            "crate::declaration",
+            "crate::mapping",
+            "crate::pipeline",
+            "crate::scheduler",
+            "crate::settings",
+            "crate::simulator",
+            "crate::vault",
+        ],
     ),
     ("app.rs", &["crate::cli", "crate::simulator"]),
 ];
@@ -208,6 +289,8 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("clap", &["cli/", "main.rs"]),
     ("comfy_table", &["cli/print/"]),
     ("axum", &["simulator/", "server/"]),
+    ("hmac", &["alerts/"]),
+    ("prometheus_client", &["telemetry/recorder.rs", "server/"]),
     ("serde_saphyr", &["yaml/"]),
     ("minijinja", &["connector/manifest/"]),
     ("tracing_subscriber", &["telemetry/"]),

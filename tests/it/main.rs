@@ -7,6 +7,12 @@
 mod support;
 
 #[cfg(test)]
+mod alerts;
+#[cfg(test)]
+mod alerts_ground;
+#[cfg(test)]
+mod alerts_webhook;
+#[cfg(test)]
 mod architecture;
 #[cfg(test)]
 mod bad_input;
@@ -44,6 +50,8 @@ mod quality_ground;
 mod quality_isolation;
 #[cfg(test)]
 mod runbook;
+#[cfg(test)]
+mod server;
 #[cfg(test)]
 mod simulator;
 #[cfg(test)]

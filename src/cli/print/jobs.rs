@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{
     View,
     table::{Grid, narrow, number, text, word},
-    words::{NONE, age, count_of, maybe_time, or_none, roughly},
+    words::{NONE, age, count_of, maybe_time, or_none, roughly, time},
 };
 use crate::{
     domain::{
@@ -33,6 +33,13 @@ pub fn job_list(view: &View, jobs: &[Job]) -> String {
         Some(at) if narrow(view) => age(at, view.now),
         at => maybe_time(at, view.now),
     };
+    let next = |job: &Job| match job.next_run_at {
+        Some(at) if at <= view.now => {
+            let late = overdue(job, at, view.now);
+            if narrow(view) { late } else { format!("{} ({late})", time(at)) }
+        }
+        at => when(at),
+    };
     let mut grid = Grid::new(view, &columns);
     for job in jobs {
         grid.row([
@@ -42,13 +49,30 @@ pub fn job_list(view: &View, jobs: &[Job]) -> String {
             job.spec.sync_mode.to_string(),
             or_none(job.spec.schedule.as_deref()),
             job.status.to_string(),
-            when(job.next_run_at),
+            next(job),
             when(job.last_complete_at),
             job.open_dead_letters.to_string(),
             note(job, view.now),
         ]);
     }
     grid.or("no jobs are declared; see: tidegate apply --help")
+}
+
+/// A time that has come, in words: a job is not run "27m ago" when it has not run yet.
+fn overdue(job: &Job, at: Timestamp, now: Timestamp) -> String {
+    const AT_ONCE: Duration = Duration::from_secs(60);
+    if job.lease_until.is_some_and(|until| until > now) {
+        return "running".to_owned();
+    }
+    let held = matches!(
+        job.connection_status,
+        ConnectionStatus::Paused | ConnectionStatus::NeedsAuth | ConnectionStatus::Revoked
+    );
+    match now.since(at) {
+        late if job.status != JobStatus::Active || held => format!("waits, was due {} ago", roughly(late)),
+        late if late < AT_ONCE => "due now".to_owned(),
+        late => format!("due, {} late", roughly(late)),
+    }
 }
 
 /// What an operator should know of the job now, the weightiest first.
@@ -108,6 +132,21 @@ mod tests {
         quarantined.next_run_at = None;
         insta::assert_snapshot!(job_list(&samples::view(), &[samples::job(), stale, held, quarantined]));
         assert_eq!(job_list(&samples::view(), &[]), "no jobs are declared; see: tidegate apply --help\n");
+    }
+
+    #[test]
+    fn a_job_whose_time_has_come_is_due_and_not_past() {
+        let ago = |seconds: u64| Some(samples::now().minus(Duration::from_secs(seconds)));
+        let of = |job: Job| overdue(&job, job.next_run_at.unwrap(), samples::now());
+        assert_eq!(of(Job { next_run_at: ago(27 * 60), ..samples::job() }), "due, 27m late");
+        assert_eq!(of(Job { next_run_at: ago(59), ..samples::job() }), "due now");
+        assert_eq!(of(Job { next_run_at: ago(0), ..samples::job() }), "due now");
+        let paused = Job { status: JobStatus::Paused, next_run_at: ago(3_600), ..samples::job() };
+        assert_eq!(of(paused), "waits, was due 1h ago");
+        let until = Some(samples::now().plus(Duration::from_secs(5)));
+        assert_eq!(of(Job { lease_until: until, next_run_at: ago(90), ..samples::job() }), "running");
+        let list = job_list(&samples::view(), &[Job { next_run_at: ago(27 * 60), ..samples::job() }]);
+        assert!(list.contains("2026-11-22 06:03:12Z (due, 27m late)"), "{list}");
     }
 
     #[test]

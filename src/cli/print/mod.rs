@@ -3,6 +3,7 @@
 //! Owns layout. Each renderer is a pure function from rows and a [`View`] to text, so that tests can read what people read.
 //! Refuses to ask a database or a clock. With `--json`, standard output is exactly one JSON document.
 
+pub mod alerts;
 pub mod catalogue;
 pub mod errors;
 pub mod jobs;

@@ -24,6 +24,12 @@ macro_rules! micros_until {
         concat!("cast((unixepoch(", $column, ", 'subsec') - unixepoch('now', 'subsec')) * 1000000 as integer)")
     };
 }
+/// Microseconds from one instant to another, of columns or bound ones.
+macro_rules! micros_between {
+    ($from:literal, $to:literal) => {
+        concat!("cast((unixepoch(", $to, ", 'subsec') - unixepoch(", $from, ", 'subsec')) * 1000000 as integer)")
+    };
+}
 /// Nothing: a write transaction has the whole file to itself.
 macro_rules! for_update {
     () => {
@@ -65,12 +71,18 @@ mod finish;
 mod launch;
 #[path = "../sql/launch_write.rs"]
 mod launch_write;
-#[path = "../sql/lease.rs"]
-mod lease;
 #[path = "../sql/metric_values.rs"]
 mod metric_values;
 #[path = "../sql/metrics.rs"]
 mod metrics;
+// What may run by schedule is said once, there.
+#[macro_use]
+#[path = "../sql/lease.rs"]
+mod lease;
+#[path = "../sql/alert_facts.rs"]
+mod alert_facts;
+#[path = "../sql/alerts.rs"]
+mod alerts;
 #[path = "../sql/page.rs"]
 mod page;
 #[path = "../sql/page_letters.rs"]
