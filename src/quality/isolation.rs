@@ -7,7 +7,7 @@ use super::judged::{Judged, some};
 use crate::store::{
     StoreError,
     catalogue::Connection,
-    quality::{QualityStore, Tally, Whose},
+    quality::{Depth, QualityStore, Tally, Whose},
 };
 
 const EXPECTED: &str = "no row, link, account, identity or record of another client";
@@ -24,11 +24,11 @@ pub struct Facts {
 }
 
 impl Facts {
-    pub async fn read<S: QualityStore + ?Sized>(store: &S, of: Whose, connection: &Connection) -> Self {
+    pub async fn read<S: QualityStore + ?Sized>(store: &S, of: Whose, connection: &Connection, depth: Depth) -> Self {
         let declared = &connection.spec.provider_account_id;
         Self {
             foreign_rows: store.foreign_rows(of).await,
-            stray_links: store.stray_links(of).await,
+            stray_links: store.stray_links(of, depth).await,
             rival_claims: store.rival_claims(of).await,
             mismatched_records: store.open_letters_of(of, "account_mismatch").await,
             other_identity: connection.identity_account_id.as_ref().is_some_and(|theirs| theirs != declared),

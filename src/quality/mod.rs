@@ -35,7 +35,7 @@ use crate::{
         Store, StoreError,
         catalogue::Connection,
         checks::{CheckResult, Evaluation, verdict},
-        quality::{IsolationIncident, Whose},
+        quality::{Depth, IsolationIncident, Whose},
     },
 };
 
@@ -52,7 +52,9 @@ pub async fn evaluate(
     clock: &dyn Clock,
 ) -> Result<Verdict, StoreError> {
     let of = Whose { connection: connection.id, client: connection.client_id };
-    let subject = Subject { store, of, connection, now: clock.now() };
+    // After a run the way is short; a person who asks wants to know it exactly.
+    let depth = if run.is_some() { Depth::Quick } else { Depth::Thorough };
+    let subject = Subject { store, of, connection, now: clock.now(), depth };
     let mut results = Vec::new();
     for rule in rules.of(&connection.spec.provider_key, &connection.spec.connection_key) {
         let result = match subject.judge(&rule).await {
@@ -81,15 +83,18 @@ struct Subject<'a> {
     of: Whose,
     connection: &'a Connection,
     now: Timestamp,
+    depth: Depth,
 }
 
 impl Subject<'_> {
     async fn judge(&self, rule: &Rule) -> Result<Judged, StoreError> {
         let (store, of, spec) = (self.store, self.of, &self.connection.spec);
         Ok(match rule.key {
-            CheckKey::AccountIsolation => isolation::judge(isolation::Facts::read(store, of, self.connection).await)?,
+            CheckKey::AccountIsolation => {
+                isolation::judge(isolation::Facts::read(store, of, self.connection, self.depth).await)?
+            }
             CheckKey::CurrencyUnit => records::currency_unit(&store.currencies(of).await?),
-            CheckKey::DuplicateRecords => records::duplicate_records(store.link_fit(of).await?),
+            CheckKey::DuplicateRecords => records::duplicate_records(store.link_fit(of, self.depth).await?),
             CheckKey::PossibleDuplicates => records::possible_duplicates(store.shared_contacts(of).await?, rule),
             CheckKey::SourceLabel => {
                 records::source_label(&store.labels(of, &spec.source_label, rule.bound("runs")).await?)

@@ -21,6 +21,16 @@ pub struct Whose {
     pub client: ClientId,
 }
 
+/// How closely rows and links are held together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// First whether links and rows are the same set, by number and checksum of their ids, which costs two scans and no join; one by
+    /// one only when they are not. Does not see two links of one table that were exchanged for each other.
+    Quick,
+    /// One by one: a look-up for each row and each link.
+    Thorough,
+}
+
 /// So many rows of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tally {
@@ -202,8 +212,8 @@ pub trait QualityStore: Send + Sync {
     /// Rows of the connection whose client is not the connection's, in every table that has both. Tables without such rows are left out.
     async fn foreign_rows(&self, of: Whose) -> Result<Vec<Tally>, StoreError>;
 
-    /// Object links that lead to a business row of another connection or client.
-    async fn stray_links(&self, of: Whose) -> Result<i64, StoreError>;
+    /// Object links that lead to a business row of another connection or client. See [`Depth`].
+    async fn stray_links(&self, of: Whose, depth: Depth) -> Result<i64, StoreError>;
 
     /// Keys of other clients' connections that claim the same account at the same provider in the same environment, however it is
     /// spelt; at most ten.
@@ -215,7 +225,8 @@ pub trait QualityStore: Send + Sync {
     /// Live rows with amounts. At most a hundred currencies of each table.
     async fn currencies(&self, of: Whose) -> Result<Vec<CurrencyUse>, StoreError>;
 
-    async fn link_fit(&self, of: Whose) -> Result<LinkFit, StoreError>;
+    /// How rows and links hold together. See [`Depth`].
+    async fn link_fit(&self, of: Whose, depth: Depth) -> Result<LinkFit, StoreError>;
 
     async fn shared_contacts(&self, of: Whose) -> Result<SharedContacts, StoreError>;
 

@@ -3,7 +3,7 @@
 use tidegate::{
     domain::status::{CheckStatus::Failed, ConnectionStatus},
     quality::CheckKey,
-    store::quality::{IsolationIncident, Whose},
+    store::quality::{Depth, IsolationIncident, LinkFit, Whose},
 };
 
 use crate::{
@@ -115,11 +115,11 @@ on_both_engines!(p15_every_fact_asked_with_another_clients_id_gives_nothing, |db
     let (acme, bolt) = (connection(db, "acme-hubspot").await, connection(db, "bolt-hubspot").await);
     let crossed = Whose { connection: acme.id, client: bolt.client_id };
     let store = db.store();
-    assert_eq!(store.stray_links(crossed).await.unwrap(), 0);
+    assert_eq!(store.stray_links(crossed, Depth::Thorough).await.unwrap(), 0);
     assert!(store.rival_claims(crossed).await.unwrap().is_empty());
     assert_eq!(store.open_letters_of(crossed, "account_mismatch").await.unwrap(), 0);
     assert!(store.currencies(crossed).await.unwrap().is_empty());
-    assert_eq!(store.link_fit(crossed).await.unwrap(), Default::default());
+    assert_eq!(store.link_fit(crossed, Depth::Thorough).await.unwrap(), Default::default());
     assert_eq!(store.shared_contacts(crossed).await.unwrap(), Default::default());
     assert!(store.labels(crossed, "x", 10).await.unwrap().is_empty());
     assert_eq!(store.paid_organic(crossed).await.unwrap(), Default::default());
@@ -136,4 +136,28 @@ on_both_engines!(p15_every_fact_asked_with_another_clients_id_gives_nothing, |db
     assert!(store.baseline_pairs(crossed).await.unwrap().is_empty());
     assert!(store.books(crossed).await.unwrap().is_none());
     assert!(store.client_texts(crossed).await.unwrap().is_empty());
+});
+
+on_both_engines!(p15_the_quick_look_after_a_run_sees_what_the_thorough_one_sees, |db| {
+    clean(db).await;
+    let (acme, bolt) = (connection(db, "acme-hubspot").await, connection(db, "bolt-hubspot").await);
+    let of = Whose { connection: acme.id, client: acme.client_id };
+    let both = async || {
+        let fit = [
+            db.store().link_fit(of, Depth::Quick).await.unwrap(),
+            db.store().link_fit(of, Depth::Thorough).await.unwrap(),
+        ];
+        let stray = [
+            db.store().stray_links(of, Depth::Quick).await.unwrap(),
+            db.store().stray_links(of, Depth::Thorough).await.unwrap(),
+        ];
+        assert_eq!((fit[0], stray[0]), (fit[1], stray[1]));
+        (fit[0], stray[0])
+    };
+    assert_eq!(both().await, (LinkFit::default(), 0));
+    let link = format!("where connection_id = {} and object_type = 'reviews'", acme.id);
+    unchecked(db, &format!("update integration_object_links set internal_id = (select id from reviews where connection_id = {}) {link}", bolt.id)).await;
+    assert_eq!(both().await, (LinkFit { doubled: 1, ..LinkFit::default() }, 1));
+    unchecked(db, &format!("delete from integration_object_links {link}")).await;
+    assert_eq!(both().await, (LinkFit { rows_without_link: 1, ..LinkFit::default() }, 0));
 });

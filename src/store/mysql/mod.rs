@@ -95,6 +95,8 @@ mod page_rows;
 mod quality;
 #[path = "../sql/quality_incident.rs"]
 mod quality_incident;
+#[path = "../sql/quality_links.rs"]
+mod quality_links;
 #[path = "../sql/quality_proof.rs"]
 mod quality_proof;
 #[path = "../sql/quality_rows.rs"]

@@ -2,13 +2,15 @@
 
 use async_trait::async_trait;
 
-use super::{quality_incident, quality_proof, quality_rows as rows, quality_runs as runs, store::Store};
+use super::{
+    quality_incident, quality_links as links, quality_proof, quality_rows as rows, quality_runs as runs, store::Store,
+};
 use crate::{
     domain::clock::Timestamp,
     store::{
         StoreError,
         quality::{
-            BaselinePair, Books, ClientText, CurrencyUse, DayVolume, IsolationIncident, JobFreshness, LabelUse,
+            BaselinePair, Books, ClientText, CurrencyUse, DayVolume, Depth, IsolationIncident, JobFreshness, LabelUse,
             LetterLoad, LinkFit, NewestEnd, PaidOrganic, QualityStore, RunTally, SharedContacts, StreamHistory, Tally,
             Undelivered, Whose,
         },
@@ -21,8 +23,8 @@ impl QualityStore for Store {
         self.read("count rows of another client", rows::foreign(&self.inner, of)).await
     }
 
-    async fn stray_links(&self, of: Whose) -> Result<i64, StoreError> {
-        self.read("count links that lead to another connection", rows::stray_links(&self.inner, of)).await
+    async fn stray_links(&self, of: Whose, depth: Depth) -> Result<i64, StoreError> {
+        self.read("count links that lead to another connection", links::stray_links(&self.inner, of, depth)).await
     }
 
     async fn rival_claims(&self, of: Whose) -> Result<Vec<String>, StoreError> {
@@ -37,8 +39,8 @@ impl QualityStore for Store {
         self.read("count amounts by currency", rows::currencies(&self.inner, of)).await
     }
 
-    async fn link_fit(&self, of: Whose) -> Result<LinkFit, StoreError> {
-        self.read("hold rows against links", rows::link_fit(&self.inner, of)).await
+    async fn link_fit(&self, of: Whose, depth: Depth) -> Result<LinkFit, StoreError> {
+        self.read("hold rows against links", links::link_fit(&self.inner, of, depth)).await
     }
 
     async fn shared_contacts(&self, of: Whose) -> Result<SharedContacts, StoreError> {
@@ -58,7 +60,7 @@ impl QualityStore for Store {
     }
 
     async fn half_marked_tests(&self, of: Whose) -> Result<i64, StoreError> {
-        self.read("count half-marked tests", rows::half_marked_tests(&self.inner, of)).await
+        self.read("count half-marked tests", links::half_marked_tests(&self.inner, of)).await
     }
 
     async fn job_freshness(&self, of: Whose) -> Result<Vec<JobFreshness>, StoreError> {

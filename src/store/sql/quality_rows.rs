@@ -1,4 +1,4 @@
-//! Business rows and object links as the quality checks count them.
+//! Business rows as the quality checks count them. How they hold together with object links is `quality_links`'.
 //!
 //! Every statement begins at `ix_<table>_connection (connection_id, client_id)`, and goes from there by primary key or by
 //! `uq_integration_object_links_object`; the comments name the index only where it is another one. The texts are put together from
@@ -12,7 +12,7 @@ use crate::{
         business::{self, BusinessTable},
         clock::Timestamp,
     },
-    store::quality::{CurrencyUse, LabelUse, LinkFit, PaidOrganic, SharedContacts, Tally, Whose},
+    store::quality::{CurrencyUse, LabelUse, PaidOrganic, SharedContacts, Tally, Whose},
 };
 
 /// Tables with a connection and a client besides the business tables.
@@ -45,8 +45,6 @@ const HAPPENED: [(&str, &[&str]); 11] = [
     ("reviews", &["reviewed_at", "replied_at"]),
 ];
 
-const LINKED_TABLES: &str = "select internal_table as name, count(*) as n from integration_object_links
-    where connection_id = ? and client_id = ? group by internal_table";
 const RIVALS: &str = "select o.connection_key
     from integration_connections c
     join integration_connections o on o.provider_key = c.provider_key and o.environment = c.environment and o.client_id <> c.client_id
@@ -85,17 +83,17 @@ const RAW_LABELS: &str = "select count(case when trim(e.source_label) = '' then 
     where e.connection_id = ? and e.client_id = ?";
 
 /// A text made of names of ours.
-fn text_of(text: String) -> SqlStr {
+pub(super) fn text_of(text: String) -> SqlStr {
     AssertSqlSafe(text).into_sql_str()
 }
 
 /// One SELECT for each table, taken together.
-fn for_each<T>(tables: impl IntoIterator<Item = T>, select: impl Fn(T) -> String) -> SqlStr {
+pub(super) fn for_each<T>(tables: impl IntoIterator<Item = T>, select: impl Fn(T) -> String) -> SqlStr {
     text_of(tables.into_iter().map(select).collect::<Vec<_>>().join(" union all "))
 }
 
 /// The business tables in which the connection has rows.
-async fn used(inner: &Inner, of: Whose) -> Result<Vec<&'static BusinessTable>, Fault> {
+pub(super) async fn used(inner: &Inner, of: Whose) -> Result<Vec<&'static BusinessTable>, Fault> {
     let text = for_each(business::TABLES, |table| {
         let name = table.name;
         format!(
@@ -116,20 +114,8 @@ async fn used(inner: &Inner, of: Whose) -> Result<Vec<&'static BusinessTable>, F
     Ok(tables)
 }
 
-/// How many links lead into each table; tables that are none of ours come without one.
-async fn linked(inner: &Inner, of: Whose) -> Result<Vec<(Option<&'static BusinessTable>, i64)>, Fault> {
-    let query = sqlx::query::<Db>(LINKED_TABLES).bind(of.connection.0).bind(of.client.0);
-    let rows = inner.rows(query).await?;
-    rows.iter()
-        .map(|row| {
-            let cells = Cells::of("integration_object_links", row);
-            Ok((business::table(&cells.text("name")?), cells.int("n")?))
-        })
-        .collect()
-}
-
 /// The number that a text gives when it is bound to the connection and its client.
-async fn number(inner: &Inner, of: Whose, text: String) -> Result<i64, Fault> {
+pub(super) async fn number(inner: &Inner, of: Whose, text: String) -> Result<i64, Fault> {
     inner.number(sqlx::query::<Db>(text_of(text)).bind(of.connection.0).bind(of.client.0)).await
 }
 
@@ -150,20 +136,6 @@ pub(super) async fn foreign(inner: &Inner, of: Whose) -> Result<Vec<Tally>, Faul
         found.extend(tables.iter().find(|table| **table == name && rows > 0).map(|table| Tally { table, rows }));
     }
     Ok(found)
-}
-
-pub(super) async fn stray_links(inner: &Inner, of: Whose) -> Result<i64, Fault> {
-    let mut stray = 0;
-    for (table, _) in linked(inner, of).await? {
-        let Some(BusinessTable { name, .. }) = table else { continue };
-        let text = format!(
-            "select count(*) from integration_object_links l join {name} r on r.id = l.internal_id
-             where l.connection_id = ? and l.client_id = ? and l.internal_table = '{name}'
-               and (r.connection_id <> l.connection_id or r.client_id <> l.client_id)"
-        );
-        stray += number(inner, of, text).await?;
-    }
-    Ok(stray)
 }
 
 pub(super) async fn rival_claims(inner: &Inner, of: Whose) -> Result<Vec<String>, Fault> {
@@ -202,39 +174,6 @@ pub(super) async fn currencies(inner: &Inner, of: Whose) -> Result<Vec<CurrencyU
         }
     }
     Ok(found)
-}
-
-pub(super) async fn link_fit(inner: &Inner, of: Whose) -> Result<LinkFit, Fault> {
-    let mut fit = LinkFit::default();
-    for table in used(inner, of).await? {
-        let name = table.name;
-        let text = format!(
-            "select count(case when l.id is null then 1 end) as unlinked,
-                    count(case when l.internal_table <> '{name}' or l.internal_id <> r.id then 1 end) as doubled
-             from {name} r
-             left join integration_object_links l on l.connection_id = r.connection_id and l.object_type = r.object_type
-              and l.external_id = r.external_id
-             where r.connection_id = ? and r.client_id = ? and r.voided_at is null"
-        );
-        let query = sqlx::query::<Db>(text_of(text)).bind(of.connection.0).bind(of.client.0);
-        for row in inner.rows(query).await? {
-            let cells = Cells::of(name, &row);
-            fit.rows_without_link += cells.int("unlinked")?;
-            fit.doubled += cells.int("doubled")?;
-        }
-    }
-    for (table, links) in linked(inner, of).await? {
-        let Some(BusinessTable { name, .. }) = table else {
-            fit.links_without_row += links;
-            continue;
-        };
-        let text = format!(
-            "select count(*) from integration_object_links l left join {name} r on r.id = l.internal_id
-             where l.connection_id = ? and l.client_id = ? and l.internal_table = '{name}' and r.id is null"
-        );
-        fit.links_without_row += number(inner, of, text).await?;
-    }
-    Ok(fit)
 }
 
 pub(super) async fn shared_contacts(inner: &Inner, of: Whose) -> Result<SharedContacts, Fault> {
@@ -302,26 +241,6 @@ pub(super) async fn paid_organic(inner: &Inner, of: Whose) -> Result<PaidOrganic
         sum.unknown += cells.int("n")? - paid - organic;
     }
     Ok(sum)
-}
-
-/// From each side only the marked ones are followed to the other side; most records are no tests.
-pub(super) async fn half_marked_tests(inner: &Inner, of: Whose) -> Result<i64, Fault> {
-    let mut half = 0;
-    for table in used(inner, of).await? {
-        let name = table.name;
-        let rows = format!(
-            "select count(*) from {name} r
-             join integration_object_links l on l.connection_id = r.connection_id and l.object_type = r.object_type
-              and l.external_id = r.external_id and l.internal_table = '{name}' and l.internal_id = r.id
-             where r.connection_id = ? and r.client_id = ? and r.is_test = 1 and l.is_test = 0"
-        );
-        let links = format!(
-            "select count(*) from integration_object_links l join {name} r on r.id = l.internal_id
-             where l.connection_id = ? and l.client_id = ? and l.internal_table = '{name}' and l.is_test = 1 and r.is_test = 0"
-        );
-        half += number(inner, of, rows).await? + number(inner, of, links).await?;
-    }
-    Ok(half)
 }
 
 pub(super) async fn rows_after(inner: &Inner, of: Whose, limit: Timestamp) -> Result<Vec<Tally>, Fault> {
