@@ -4,7 +4,9 @@
 
 pub mod apply;
 pub mod args;
+mod args_credential;
 pub mod connection;
+pub mod credential;
 pub mod demo;
 pub mod errors;
 pub mod exit;
@@ -18,6 +20,7 @@ pub mod provider;
 pub mod run;
 pub mod run_once;
 pub mod runs;
+mod secret_input;
 pub mod simulator;
 pub mod validate;
 
@@ -38,6 +41,7 @@ use crate::{
     settings::{Settings, SettingsErrors},
     store::{SharedStore, StoreError, schema::SchemaState},
     telemetry,
+    vault::Vault,
 };
 
 /// How a command ends.
@@ -102,6 +106,13 @@ impl App {
         self.inner.load_catalogue()
     }
 
+    /// The credentials of an open store.
+    pub fn vault(&self, store: SharedStore) -> Result<Arc<Vault>, Failure> {
+        let gate =
+            self.inner.gate().map_err(|text| Failure::usage(text).remedy("mend the [http] section of the settings"))?;
+        Ok(self.inner.vault(store, gate))
+    }
+
     /// A worker over an open store. Broken connector folders are told on standard error; the others work.
     pub fn worker(&self, store: SharedStore) -> Result<Arc<Worker>, Failure> {
         let (worker, problems) = self
@@ -128,6 +139,7 @@ pub async fn dispatch(cli: &Cli, settings: Settings) -> Done {
         Command::Export => apply::export(&app, out).await,
         Command::Provider(command) => provider::run(&app, command, out),
         Command::Connection(command) => connection::run(&app, command, out).await,
+        Command::Credential(command) => credential::run(&app, command, out).await,
         Command::Jobs(command) => jobs::run(&app, command, out).await,
         Command::Runs(command) => runs::run(&app, command, out).await,
         Command::Errors(command) => errors::run(&app, command, out).await,

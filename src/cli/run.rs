@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{App, Done, args::RunArgs, exit::Exit, run_once::parse_shard};
+use super::{App, Done, args::RunArgs, credential, exit::Exit, run_once::parse_shard};
 use crate::{
     lifecycle,
     scheduler::due::{self, DaemonOptions},
@@ -17,6 +17,7 @@ pub async fn run(app: &App, args: &RunArgs) -> Done {
     let stop = lifecycle::stop_on_signals()?;
     let store = app.store_migrating(args.migrate).await?;
     let worker = app.worker(Arc::clone(&store))?;
+    credential::ready(&worker.vault, &store).await?;
     let scheduler = &app.settings.scheduler;
     let options = DaemonOptions {
         workers: usize::try_from(scheduler.workers).unwrap_or(1),

@@ -302,7 +302,12 @@ fn of_run(report: &RunReport) -> Exit {
     match report.status {
         RunStatus::Succeeded if report.counts.failed == 0 => Exit::Done,
         RunStatus::Succeeded | RunStatus::Partial => Exit::Partial,
-        RunStatus::Failed if report.code.as_deref() == Some(ErrorKind::Policy.code()) => Exit::Unsafe,
+        RunStatus::Failed
+            if [ErrorKind::Policy.code(), ErrorKind::Vault.code()]
+                .contains(&report.code.as_deref().unwrap_or_default()) =>
+        {
+            Exit::Unsafe
+        }
         RunStatus::Failed => Exit::Failed,
         RunStatus::Cancelled | RunStatus::Abandoned | RunStatus::Running => Exit::TryLater,
     }

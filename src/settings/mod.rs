@@ -30,7 +30,7 @@ pub use log::LogSettings;
 pub use pipeline::PipelineSettings;
 pub use scheduler::SchedulerSettings;
 pub use server::ServerSettings;
-pub use vault::VaultSettings;
+pub use vault::{VaultKey, VaultSettings};
 
 use self::values::Values;
 

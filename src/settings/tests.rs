@@ -40,7 +40,7 @@ fn without_any_file_the_built_in_defaults_hold() {
     assert_eq!(settings.server.listen, None);
     assert!(settings.http.allow_private.is_empty());
     assert_eq!(settings.connectors.dirs, [PathBuf::from("connectors")]);
-    assert_eq!(settings.vault.key_file, None);
+    assert_eq!(settings.vault.current, None);
     assert_eq!(settings.http.max_body_bytes, 64 * 1024 * 1024);
 }
 

@@ -9,6 +9,7 @@
 
 pub mod catalogue;
 pub mod checks;
+pub mod credentials;
 pub mod dead_letters;
 pub mod error;
 pub mod lease;
@@ -35,6 +36,7 @@ pub trait Store:
     + runs::RunStore
     + dead_letters::DeadLetterStore
     + checks::CheckStore
+    + credentials::CredentialStore
     + schema::SchemaStore
 {
 }
@@ -46,7 +48,7 @@ impl<T> Store for T where
         + runs::RunStore
         + dead_letters::DeadLetterStore
         + checks::CheckStore
-        + checks::CheckStore
+        + credentials::CredentialStore
         + schema::SchemaStore
 {
 }

@@ -16,6 +16,7 @@ fn every_error_code_of_a_connector_has_an_entry_that_says_means_look_and_do() {
         ErrorKind::PositionExpired,
         ErrorKind::Settings,
         ErrorKind::Policy,
+        ErrorKind::Vault,
         ErrorKind::Stuck,
     ];
     for kind in kinds {
