@@ -19,6 +19,10 @@ mod files;
 #[cfg(test)]
 mod main_job;
 #[cfg(test)]
+mod oauth;
+#[cfg(test)]
+mod oauth_race;
+#[cfg(test)]
 mod runbook;
 #[cfg(test)]
 mod simulator;
@@ -48,3 +52,9 @@ mod store_outage;
 mod store_page;
 #[cfg(test)]
 mod store_rules;
+#[cfg(test)]
+mod vault;
+#[cfg(test)]
+mod vault_commands;
+#[cfg(test)]
+mod vault_transit;
