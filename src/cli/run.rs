@@ -33,7 +33,13 @@ pub async fn run(app: &App, args: &RunArgs) -> Done {
         version = env!("CARGO_PKG_VERSION"),
         "ready"
     );
+    let (vault, patience) = (Arc::clone(&worker.vault), options.shutdown);
     due::daemon(worker, options, stop).await;
+    // A token that a provider has just given is written before this process ends.
+    tokio::select! {
+        () = vault.settled() => {}
+        () = app.clock.sleep(patience) => tracing::warn!("a credential is still being renewed; its new token may be lost"),
+    }
     store.close().await;
     tracing::info!("stopped");
     Ok(Exit::Done)

@@ -219,6 +219,8 @@ pub async fn assignments(app: &App, store: SharedStore, assignments: Vec<Assignm
         &mut reported,
     )
     .await;
+    // A token that a provider has just given is written before this process ends.
+    worker.vault.settled().await;
     let mut exit = Exit::Done;
     let mut documents = Vec::new();
     for report in &reports {

@@ -197,8 +197,6 @@ impl Worker {
             outcome = work => outcome,
             never = heartbeat => match never {},
         };
-        // A token that a provider has just given is written before this process may end.
-        self.vault.settled().await;
         self.finish(&held, &prepared, assignment, outcome, began).await
     }
 

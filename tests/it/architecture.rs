@@ -98,6 +98,22 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "vault",
+        &[
+            "crate::app",
+            "crate::cli",
+            "crate::declaration",
+            "crate::launch",
+            "crate::mapping",
+            "crate::pipeline",
+            "crate::scheduler",
+            "crate::settings",
+            "crate::simulator",
+            "crate::telemetry",
+            "crate::yaml",
+        ],
+    ),
+    (
         "pipeline",
         &[
             "crate::app",
@@ -155,6 +171,8 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("serde_saphyr", &["yaml/"]),
     ("minijinja", &["connector/manifest/"]),
     ("tracing_subscriber", &["telemetry/"]),
+    ("chacha20poly1305", &["vault/"]),
+    ("rustix", &["cli/"]),
 ];
 
 fn sources() -> Vec<(String, String)> {

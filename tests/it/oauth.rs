@@ -315,7 +315,7 @@ on_both_engines!(p13_a_cancelled_caller_never_cuts_a_refresh_between_answer_and_
 });
 
 /// What a browser gets for an address of the listener.
-async fn visit(redirect: &str, query: &str) -> String {
+pub async fn visit(redirect: &str, query: &str) -> String {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let (authority, path) = redirect.strip_prefix("http://").unwrap().split_once('/').unwrap();
     let mut socket = tokio::net::TcpStream::connect(authority).await.unwrap();

@@ -174,7 +174,7 @@ on_both_engines!(p18_ciphertext_that_was_moved_to_another_row_client_version_or_
         assert_eq!(read(&vault, store, "acme-hubspot").await, Ok(SECRET.to_owned()), "after {what}");
     }
     // The whole row under another client's connection and another key.
-    db.sql.ok(&format!("delete from integration_credentials where credential_key = 'bolt-hubspot'")).await;
+    db.sql.ok("delete from integration_credentials where credential_key = 'bolt-hubspot'").await;
     db.sql
         .ok(&format!(
             "update integration_credentials set credential_key = 'bolt-hubspot', connection_id = {}, client_id = {} {acme}",

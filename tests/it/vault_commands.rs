@@ -111,3 +111,53 @@ async fn p18_a_secret_is_no_argument_and_an_empty_one_is_none() {
         })
         .await;
 }
+
+#[tokio::test]
+async fn p13_a_person_authorises_from_the_terminal_and_the_connection_works() {
+    use std::{collections::HashMap, time::Duration};
+
+    use tidegate::simulator::tokens::TOKEN_PATH;
+
+    use crate::support::{daemon::PATIENCE, yard::ACME_PORTAL};
+
+    TestDatabase::sqlite()
+        .await
+        .run(async |db| {
+            let yard = yard(db).await;
+            yard.home.run_ok(&["credential", "key", "--out", "kek"]).await;
+            let refused = yard.home.run(&["connection", "authorize", "acme-hubspot"]).await;
+            assert_eq!(refused.code(), Some(2), "{refused}");
+            assert!(refused.stderr.contains("refresh_policy: oauth2"), "{refused}");
+            let text = yard.declaration("sandbox", "every 30d", false).replacen("env:ACME_TOKEN", "vault:acme", 1);
+            yard.declare(&text.replacen("refresh_policy: none", "refresh_policy: oauth2", 1)).await;
+            yard.simulator.tokens().client("acme-app", "sim-client-secret", ACME_PORTAL, Duration::from_secs(3600));
+            let base = yard.simulator.base_url();
+            let client = serde_json::json!({
+                "client_id": "acme-app", "client_secret": "sim-client-secret",
+                "token_url": format!("{base}{TOKEN_PATH}"), "authorize_url": format!("{base}/oauth/authorize"),
+            });
+            let set = ["credential", "set", "acme", "--connection", "acme-hubspot"];
+            let wrong = yard.home.run_with(&set, "hush").await;
+            assert_eq!(wrong.code(), Some(2), "{wrong}");
+            assert!(wrong.stderr.contains("is no JSON object") && !wrong.stderr.contains("hush"), "{wrong}");
+            let stored = yard.home.run_with(&set, &client.to_string()).await;
+            assert_eq!(stored.code(), Some(0), "{stored}");
+
+            let mut asking = yard.home.start(&["connection", "authorize", "acme-hubspot", "--json"]);
+            let url: url::Url = asking.wait_for_line("/oauth/authorize?").await.trim().parse().unwrap();
+            let asked: HashMap<String, String> = url.query_pairs().into_owned().collect();
+            let redirect = &asked["redirect_uri"];
+            let code = yard.simulator.tokens().say_yes("acme-app", &asked["code_challenge"], redirect);
+            let forged = crate::oauth::visit(redirect, &format!("code={code}&state=forged")).await;
+            assert_eq!(forged, "HTTP/1.1 400 Bad Request");
+            let seen = crate::oauth::visit(redirect, &format!("code={code}&state={}", asked["state"])).await;
+            assert_eq!(seen, "HTTP/1.1 200 OK");
+            let done = asking.wait(PATIENCE).await;
+            assert_eq!((done.code(), done.json()["version"].as_i64()), (Some(0), Some(2)), "{done}");
+            assert!(!done.stderr.contains(&code) && !done.stdout.contains(&code), "{done}");
+            let ran = yard.run_acme().await;
+            assert_eq!(ran.code(), Some(0), "{ran}");
+            yard.end().await;
+        })
+        .await;
+}
