@@ -50,11 +50,6 @@ impl Keyring {
         Ok(Self { current: read(current)?, others: others.iter().map(read).collect::<Result<_, _>>()? })
     }
 
-    /// Of keys that are there already.
-    pub fn new(current: Arc<dyn KeyEncryptionKey>, others: Vec<Arc<dyn KeyEncryptionKey>>) -> Self {
-        Self { current, others }
-    }
-
     /// The key that wraps.
     pub fn current(&self) -> &dyn KeyEncryptionKey {
         self.current.as_ref()

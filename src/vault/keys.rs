@@ -21,7 +21,8 @@ use super::{
 
 /// A larger file is no key.
 const MAX_KEY_FILE: u64 = 4096;
-const MAKE_ONE: &str = "make one: tidegate credential key --out FILE, and name it in vault.key_file";
+const MAKE_ONE: &str =
+    "give it back, or make a first one (tidegate credential key --out FILE) and name it in vault.key_file";
 
 /// A key that wraps data keys. It may live in this process or in a service that never gives it away.
 #[async_trait]

@@ -28,14 +28,13 @@ use std::{
     time::Duration,
 };
 
-pub use envelope::{Binding, DataKey, Prepared, open, rewrap};
+pub use envelope::DataKey;
 pub use error::VaultError;
 pub use keyring::Keyring;
 pub use keys::{KeyEncryptionKey, KeySource, LocalKey};
 pub use source::Owner;
 pub use stored::{Change, Rewrapped};
 use tokio::sync::OnceCell;
-pub use transit::TransitKey;
 
 use crate::{connector::http::HttpGate, domain::clock::Clock, store::SharedStore};
 

@@ -172,3 +172,28 @@ on_both_engines!(p13_two_crashes_of_one_version_end_without_a_third_call, |db| {
     assert_eq!((third.code(), asked(&yard)), (Some(4), 2), "{third}");
     yard.end().await;
 });
+
+#[tokio::test]
+async fn p13_a_run_with_a_revoked_grant_leaves_a_state_and_a_sentence_that_a_client_may_read() {
+    TestDatabase::sqlite()
+        .await
+        .run(async |db| {
+            let yard = yard(db).await;
+            let ran = yard.run_acme().await;
+            assert_eq!(ran.code(), Some(0), "{ran}");
+            yard.simulator.tokens().revoke(CLIENT);
+            db.sql.ok(END).await;
+            let ran = yard.run_acme().await;
+            assert_eq!(ran.code(), Some(4), "{ran}");
+            let run = yard.newest_run().await;
+            assert_eq!(run["error_code"], "auth_failed", "{run}");
+            let told = run["error_client_safe"].as_str().unwrap_or_default();
+            assert!(told.contains("needs to be confirmed again") && !told.to_lowercase().contains("token"), "{told}");
+            assert!(run["error_internal"].as_str().is_some_and(|why| why.contains("revoked or ran out")), "{run}");
+            let refused = yard.run_acme().await;
+            assert_eq!(refused.code(), Some(5), "{refused}");
+            assert_eq!(asked(&yard), 1);
+            yard.end().await;
+        })
+        .await;
+}
