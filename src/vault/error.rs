@@ -14,7 +14,7 @@ pub enum VaultError {
     /// The row does not open: another key, or ciphertext that was moved or changed.
     #[error("{message}")]
     Closed { message: String, remedy: String },
-    /// The service that keeps the key does not answer. Time may help.
+    /// The service that keeps the key, or that gives tokens, does not answer. Time may help.
     #[error("{message}")]
     Away {
         message: String,
@@ -45,7 +45,7 @@ impl VaultError {
     pub fn remedy(&self) -> &str {
         match self {
             Self::Key { remedy, .. } | Self::Closed { remedy, .. } | Self::Refused { remedy, .. } => remedy,
-            Self::Away { .. } => "bring the key service back, or check vault.transit_url; then try again",
+            Self::Away { .. } => "try again when that service answers; of the key service, check vault.transit_url too",
             Self::Store(_) => "bring the database back, then try again",
         }
     }

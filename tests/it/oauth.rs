@@ -215,16 +215,21 @@ on_both_engines!(p13_a_revoked_grant_is_a_state_with_a_reason_and_never_a_loop, 
     assert!(error.kind == ErrorKind::Unauthorized && error.message.contains("invalid_client"), "{error}");
 });
 
-on_both_engines!(p13_after_a_failure_nobody_asks_until_the_cool_down_ends, |db| {
-    let scene = Scene::new(db).await;
-    // Near its end, but good for a while: a failed refresh does not keep it from being used.
-    let near = if db.is_mysql() {
+/// A token of an hour that is good for twenty seconds more.
+fn nearly_over(db: &TestDatabase) -> String {
+    if db.is_mysql() {
         "update integration_credentials set stored_at = date_sub(utc_timestamp(6), interval 3580 second), expires_at = date_add(utc_timestamp(6), interval 20 second)"
     } else {
         "update integration_credentials set stored_at = strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', '-3580 seconds'), \
          expires_at = strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', '+20 seconds')"
-    };
-    db.sql.ok(near).await;
+    }
+    .to_owned()
+}
+
+on_both_engines!(p13_after_a_failure_nobody_asks_until_the_cool_down_ends, |db| {
+    let scene = Scene::new(db).await;
+    // Near its end, but good for a while: a failed refresh does not keep it from being used.
+    db.sql.ok(&nearly_over(db)).await;
     scene.fault(FaultKind::ServerError);
     assert_eq!(token(&scene.source()).await.unwrap(), scene.live().0);
     assert_eq!((scene.asked(), state(db).await), (1, "cooling_down draft".to_owned()));
@@ -385,4 +390,24 @@ on_both_engines!(p13_a_person_authorises_with_pkce_and_an_answer_without_our_sta
         matches!(&nobody, Err(VaultError::Refused { message, .. }) if message.contains("nobody came back")),
         "{nobody:?}"
     );
+});
+
+on_both_engines!(p14_a_slow_token_service_does_not_hold_up_a_token_that_is_still_good, |db| {
+    let scene = Scene::new(db).await;
+    db.sql.ok(&nearly_over(db)).await;
+    let gate = Gate::default();
+    scene.fault(FaultKind::Hold(gate.clone()));
+    let vault = scene.vault(&scene.store);
+    let slow = {
+        let source = vault.source(&scene.connection).unwrap();
+        tokio::spawn(async move { token(&source).await })
+    };
+    eventually("the token service is asked", async || (scene.asked() == 1).then_some(())).await;
+    let old = scene.live().0;
+    // In the same process, and in another.
+    for source in [vault.source(&scene.connection).unwrap(), scene.source()] {
+        assert_eq!(token(&source).await.unwrap(), old);
+    }
+    gate.open();
+    assert_eq!((slow.await.unwrap().unwrap(), scene.asked()), (scene.live().0, 1));
 });

@@ -76,12 +76,19 @@ impl Vault {
     /// does not answer, or is left alone for a while. [`ErrorKind::Vault`]: the row does not open.
     pub(crate) async fn token(self: &Arc<Self>, owner: &Owner, want: Want) -> Result<Token, ConnectorError> {
         let row = self.row(owner).await?;
+        let current = self.usable(&row, want).await?;
         if !self.is_due(&row)
-            && let Some(token) = self.usable(&row, want).await?
+            && let Some(token) = current
         {
             return Ok(token);
         }
-        let flight = self.flight(row.id).lock_owned().await;
+        let flight = self.flight(row.id);
+        let flight = match (Arc::clone(&flight).try_lock_owned(), current) {
+            (Ok(flight), _) => flight,
+            // Good for a while yet, and somebody is at it: a slow token service does not hold up a token that is good.
+            (Err(_), Some(token)) => return Ok(token),
+            (Err(_), None) => flight.lock_owned().await,
+        };
         let (vault, owner) = (Arc::clone(self), owner.clone());
         let renewal = tokio::spawn(async move {
             let _flight = flight;
