@@ -411,3 +411,20 @@ on_both_engines!(p14_a_slow_token_service_does_not_hold_up_a_token_that_is_still
     gate.open();
     assert_eq!((slow.await.unwrap().unwrap(), scene.asked()), (scene.live().0, 1));
 });
+
+on_both_engines!(p18_token_calls_go_through_the_same_network_policy, |db| {
+    use tidegate::{
+        connector::http::{GateOptions, HttpGate},
+        vault::{Holding, KeySource, VaultOptions},
+    };
+    let scene = Scene::new(db).await;
+    db.sql.ok(END).await;
+    let strict = HttpGate::new(GateOptions::default(), Arc::new(SystemClock::new())).unwrap();
+    let options = VaultOptions { current: Some(KeySource::File(scene.kek.clone())), ..VaultOptions::default() };
+    let vault = Vault::new(Arc::clone(&scene.store), strict, options, Holding::named("a test"));
+    let error = token(&vault.source(&scene.connection).unwrap()).await.unwrap_err();
+    assert!(error.kind == ErrorKind::Policy && error.message.contains("127.0.0.1"), "{error}");
+    assert_eq!((scene.asked(), state(db).await), (0, "cooling_down draft".to_owned()));
+    let refused = vault.begin_authorization(&scene.connection, 0).await.err().map(|error| error.to_string());
+    assert!(refused.is_some_and(|why| why.contains("127.0.0.1")));
+});
