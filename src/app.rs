@@ -22,14 +22,14 @@ use crate::{
         webhook_out::WebhookOut,
         worker::{Worker, WorkerOptions},
     },
-    settings::Settings,
+    settings::{Settings, VaultKey},
     store::{
         SharedStore, StoreError,
         open::{OpenOptions, open},
     },
     system_clock::SystemClock,
     telemetry::recorder::Recorder,
-    vault,
+    vault::{self, Holding, KeySource, Vault, VaultOptions},
 };
 
 /// Settings and clock of this process; opens the rest on demand.
@@ -143,17 +143,35 @@ impl App {
         HttpGate::new(options, Arc::clone(&self.clock)).map_err(|e| e.to_string())
     }
 
+    /// The credentials of a store. No key is read before the first secret is used.
+    pub fn vault(&self, store: SharedStore, gate: Arc<HttpGate>) -> Arc<Vault> {
+        let vault = &self.settings.vault;
+        let options = VaultOptions {
+            current: vault.current.clone().map(key_source),
+            others: vault.others.iter().cloned().map(key_source).collect(),
+            credentials_directory: std::env::var_os("CREDENTIALS_DIRECTORY").map(Into::into),
+            refresh_early: vault.refresh_early,
+            cool_down: vault.cool_down,
+            outage: self.settings.database.outage,
+        };
+        let holder = Holder::current();
+        let holding = Holding { name: holder.name().to_owned(), is_dead: Arc::new(move |owner| holder.is_dead(owner)) };
+        Vault::new(store, gate, options, holding)
+    }
+
     /// A worker over an open store.
     ///
     /// # Errors
     /// As [`App::gate`].
     pub fn worker(&self, store: SharedStore) -> Result<(Arc<Worker>, Vec<LoadProblem>), String> {
         let (catalogue, problems) = self.load_catalogue();
+        let gate = self.gate()?;
         let worker = Worker {
+            vault: self.vault(Arc::clone(&store), Arc::clone(&gate)),
             store,
             clock: Arc::clone(&self.clock),
             catalogue: Arc::new(catalogue),
-            gate: self.gate()?,
+            gate,
             holder: Holder::current(),
             options: self.worker_options(),
         };
@@ -205,7 +223,7 @@ impl App {
         let sender = match &self.settings.alerts.webhook {
             None => None,
             Some(webhook) => {
-                let secret = vault::resolve(Some(&webhook.secret)).map_err(|error| vec![error.message])?;
+                let secret = vault::reference::resolve(Some(&webhook.secret)).map_err(|error| vec![error.message])?;
                 let url = webhook.url.expose_secret().parse();
                 let url = url.map_err(|_| vec!["alerts.webhook_url is no address".to_owned()])?;
                 let clock = Arc::clone(&clock);
@@ -232,5 +250,13 @@ impl App {
             stalled_after: scheduler.stalled_after_runs.into(),
             jitter_share: scheduler.jitter_share,
         }
+    }
+}
+
+fn key_source(key: VaultKey) -> KeySource {
+    match key {
+        VaultKey::File(path) => KeySource::File(path),
+        VaultKey::SystemdCredential(name) => KeySource::SystemdCredential(name),
+        VaultKey::Transit { url, mount, key, token } => KeySource::Transit { url, mount, key, token },
     }
 }

@@ -15,6 +15,8 @@ use quality::QualityCommand;
 
 pub use self::metrics::{ApproveArgs, BaselineArgs, MetricsCommand, PortalCommand, PublishArgs, SnapshotArgs};
 
+pub use super::args_credential::CredentialCommand;
+
 /// Connector sync worker: pulls, stages, normalises, checks; only what is safe passes.
 #[derive(Debug, Parser)]
 #[command(name = "tidegate", version, propagate_version = true, max_term_width = 110, after_help = EXIT_CODES)]
@@ -55,6 +57,9 @@ pub enum Command {
     /// Clients' accounts at providers.
     #[command(subcommand)]
     Connection(ConnectionCommand),
+    /// Secrets that Tidegate keeps, sealed. They come from standard input, never from an argument.
+    #[command(subcommand)]
+    Credential(CredentialCommand),
     /// Declared streams with their schedules and cursors.
     #[command(subcommand)]
     Jobs(JobsCommand),
@@ -179,6 +184,17 @@ pub enum ConnectionCommand {
     },
     /// Ask the provider who we are.
     Check { key: String },
+    /// Let a person authorise an oauth2 connection in a browser; the tokens are stored as its credential.
+    Authorize {
+        /// The connection's key.
+        key: String,
+        /// Port of the listener on 127.0.0.1, for providers that want the redirect address named; 0 takes a free one.
+        #[arg(long, default_value_t = 0)]
+        port: u16,
+        /// How long to wait for the person.
+        #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u32).range(5..=3600))]
+        wait: u32,
+    },
     /// Show mapped records; write nothing.
     Preview {
         /// The connection's key.
@@ -372,7 +388,7 @@ pub struct SimulatorArgs {
 }
 
 /// A reason is kept for whoever asks later: a blank one is none.
-fn reason(text: &str) -> Result<String, &'static str> {
+pub(super) fn reason(text: &str) -> Result<String, &'static str> {
     let text = text.trim();
     if text.is_empty() { Err("a reason is expected; it is kept for whoever asks later") } else { Ok(text.to_owned()) }
 }

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::{
     App, Done,
     args::ConnectionCommand,
+    credential,
     exit::Exit,
     failure::Failure,
     gate, launch, names,
@@ -43,6 +44,10 @@ pub async fn run(app: &App, command: &ConnectionCommand, out: Output) -> Done {
         }
         ConnectionCommand::Show { key } => show(app, &store, key, out).await,
         ConnectionCommand::Check { key } => check(app, &store, key, out).await,
+        ConnectionCommand::Authorize { key, port, wait } => {
+            let wait = std::time::Duration::from_secs((*wait).into());
+            credential::authorize(app, &store, key, *port, wait, out).await
+        }
         ConnectionCommand::Preview { key, stream, count } => {
             show_preview(app, &store, key, stream.as_deref(), *count, out).await
         }
@@ -116,7 +121,7 @@ pub fn connector_failure(error: &ConnectorError) -> Failure {
     );
     let exit = match &error.kind {
         ErrorKind::Settings => Exit::Usage,
-        ErrorKind::Policy => Exit::Unsafe,
+        ErrorKind::Policy | ErrorKind::Vault => Exit::Unsafe,
         ErrorKind::RateLimited { .. } | ErrorKind::Unavailable => Exit::TryLater,
         ErrorKind::Unauthorized
         | ErrorKind::Forbidden

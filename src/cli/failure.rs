@@ -6,6 +6,7 @@ use super::exit::Exit;
 use crate::{
     store::StoreError,
     telemetry::{chain, redact::scrub},
+    vault::VaultError,
 };
 
 /// A command that could not be done.
@@ -60,6 +61,18 @@ impl From<StoreError> for Failure {
             | StoreError::Constraint { .. }
             | StoreError::Database { .. } => Self::new(Exit::Internal, message),
         }
+    }
+}
+
+impl From<VaultError> for Failure {
+    fn from(error: VaultError) -> Self {
+        let exit = match error {
+            VaultError::Store(error) => return error.into(),
+            VaultError::Key { .. } | VaultError::Closed { .. } => Exit::Unsafe,
+            VaultError::Away { .. } => Exit::TryLater,
+            VaultError::Refused { .. } => Exit::Usage,
+        };
+        Self::new(exit, scrub(&chain(&error).to_string()).into_owned()).remedy(error.remedy())
     }
 }
 

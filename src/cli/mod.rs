@@ -5,7 +5,9 @@
 pub mod alerts;
 pub mod apply;
 pub mod args;
+mod args_credential;
 pub mod connection;
+pub mod credential;
 pub mod demo;
 pub mod errors;
 pub mod exit;
@@ -24,6 +26,7 @@ pub mod quality;
 pub mod run;
 pub mod run_once;
 pub mod runs;
+mod secret_input;
 pub mod simulator;
 pub mod validate;
 
@@ -50,6 +53,7 @@ use crate::{
     settings::{Settings, SettingsErrors},
     store::{SharedStore, StoreError, schema::SchemaState},
     telemetry::{self, recorder::Recorder},
+    vault::Vault,
 };
 
 /// How a command ends.
@@ -140,6 +144,13 @@ impl App {
         self.inner.quality_rules()
     }
 
+    /// The credentials of an open store.
+    pub fn vault(&self, store: SharedStore) -> Result<Arc<Vault>, Failure> {
+        let gate =
+            self.inner.gate().map_err(|text| Failure::usage(text).remedy("mend the [http] section of the settings"))?;
+        Ok(self.inner.vault(store, gate))
+    }
+
     /// A worker over an open store. Broken connector folders are told on standard error; the others work.
     pub fn worker(&self, store: SharedStore) -> Result<Arc<Worker>, Failure> {
         let (worker, problems) = self
@@ -181,6 +192,7 @@ pub async fn dispatch(cli: &Cli, settings: Settings) -> Done {
         Command::Export => apply::export(&app, out).await,
         Command::Provider(command) => provider::run(&app, command, out),
         Command::Connection(command) => connection::run(&app, command, out).await,
+        Command::Credential(command) => credential::run(&app, command, out).await,
         Command::Jobs(command) => jobs::run(&app, command, out).await,
         Command::Runs(command) => runs::run(&app, command, out).await,
         Command::Alerts(command) => alerts::run(&app, command, out).await,

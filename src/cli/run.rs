@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{App, Done, args::RunArgs, exit::Exit, failure::Failure, gate, run_once::parse_shard};
+use super::{App, Done, args::RunArgs, credential, exit::Exit, failure::Failure, gate, run_once::parse_shard};
 use crate::{
     lifecycle,
     scheduler::due::{self, DaemonOptions},
@@ -42,6 +42,7 @@ pub async fn run(app: &App, args: &RunArgs) -> Done {
             })?)
         }
     };
+    credential::ready(&worker.vault, &store).await?;
     let scheduler = &app.settings.scheduler;
     let options = DaemonOptions {
         workers: usize::try_from(scheduler.workers).unwrap_or(1),
@@ -57,6 +58,7 @@ pub async fn run(app: &App, args: &RunArgs) -> Done {
         version = env!("CARGO_PKG_VERSION"),
         "ready"
     );
+    let (vault, patience) = (Arc::clone(&worker.vault), options.shutdown);
     let alarm = tokio::spawn(alarm.run(app.settings.alerts.every, stop.clone()));
     tokio::join!(due::daemon(worker, options, recorder, stop.clone()), gate::keep_reviewing(app, &store, &stop));
     if let Err(error) = alarm.await {
@@ -65,6 +67,11 @@ pub async fn run(app: &App, args: &RunArgs) -> Done {
     ended.cancel();
     if let Some(listening) = listening {
         listening.ended().await;
+    }
+    // A token that a provider has just given is written before this process ends.
+    tokio::select! {
+        () = vault.settled() => {}
+        () = app.clock.sleep(patience) => tracing::warn!("a credential is still being renewed; its new token may be lost"),
     }
     store.close().await;
     tracing::info!("stopped");

@@ -239,6 +239,8 @@ async fn all(app: &App, store: SharedStore, assignments: Vec<Assignment>, refuse
         &mut reported,
     )
     .await;
+    // A token that a provider has just given is written before this process ends.
+    worker.vault.settled().await;
     let mut exit = Exit::Done;
     let mut documents = Vec::new();
     for report in &reports {
@@ -327,7 +329,12 @@ fn of_run(report: &RunReport) -> Exit {
     match report.status {
         RunStatus::Succeeded if report.counts.failed == 0 => Exit::Done,
         RunStatus::Succeeded | RunStatus::Partial => Exit::Partial,
-        RunStatus::Failed if report.code.as_deref() == Some(ErrorKind::Policy.code()) => Exit::Unsafe,
+        RunStatus::Failed
+            if [ErrorKind::Policy.code(), ErrorKind::Vault.code()]
+                .contains(&report.code.as_deref().unwrap_or_default()) =>
+        {
+            Exit::Unsafe
+        }
         RunStatus::Failed => Exit::Failed,
         RunStatus::Cancelled | RunStatus::Abandoned | RunStatus::Running => Exit::TryLater,
     }

@@ -26,6 +26,8 @@ pub enum ErrorKind {
     Settings,
     /// The network policy refuses the address.
     Policy,
+    /// The stored credential cannot be opened: no key, a wrong key, or a row that was changed.
+    Vault,
     /// The provider repeats a page or a token for ever.
     Stuck,
     /// The credential is good, and belongs to another account than the one that is declared.
@@ -45,6 +47,7 @@ impl ErrorKind {
             Self::PositionExpired => "position_expired",
             Self::Settings => "settings_invalid",
             Self::Policy => "network_policy",
+            Self::Vault => "vault_closed",
             Self::Stuck => "pagination_stuck",
             Self::AccountMismatch => "account_mismatch",
         }

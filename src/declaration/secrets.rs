@@ -27,8 +27,7 @@ pub(super) fn refuse_in_config(node: &Node, path: &str, problems: &mut Vec<Probl
                 let path = format!("{path}.{name}");
                 let held = matches!(value.value, NodeValue::Text(_) | NodeValue::Number(_));
                 if held && names_a_secret(name) {
-                    let remedy =
-                        "take it out, change it at the provider, and name it as `credential: env:NAME` or `file:PATH`";
+                    let remedy = "take it out, change it at the provider, and name it as `credential: vault:KEY`, `env:NAME` or `file:PATH`";
                     problems.push(Problem::new(
                         value.line,
                         &path,

@@ -99,6 +99,17 @@ words! {
         Exhausted = "exhausted",
     }
 
+    /// How far the renewal of a stored credential is.
+    RefreshState, "refresh state" {
+        Idle = "idle",
+        /// Somebody asks the provider for a new token, or died doing so.
+        Refreshing = "refreshing",
+        /// It failed in a way that time may heal; nobody asks before `cooling_until`.
+        CoolingDown = "cooling_down",
+        /// The provider takes it no more: a person must authorise anew.
+        NeedsAuth = "needs_auth",
+    }
+
     /// What a check that is not passed does: an error holds publication, a warning lowers confidence and is told.
     Severity, "severity" { Error = "error", Warn = "warn" }
 

@@ -148,6 +148,12 @@ fn connector(kind: &ErrorKind, progressed: bool) -> Decision {
             "the address is private: if that is meant (development, tests), name its network in http.allow_private",
             Next::Scheduled,
         ),
+        ErrorKind::Vault => broken(
+            status,
+            kind.code(),
+            "give the key back (vault.key_file, or the key service) or store the secret again: tidegate credential set KEY --connection CONNECTION; then: tidegate connection check CONNECTION",
+            soon,
+        ),
         ErrorKind::Stuck => broken(
             status,
             kind.code(),

@@ -33,7 +33,7 @@ use crate::{
         lease::{Claim, Claimed, Held},
         page::PageScope,
     },
-    vault,
+    vault::Vault,
 };
 
 /// What is to be done with a job.
@@ -105,6 +105,7 @@ pub struct Worker {
     pub clock: Arc<dyn Clock>,
     pub catalogue: Arc<Catalogue>,
     pub gate: Arc<HttpGate>,
+    pub vault: Arc<Vault>,
     pub holder: Holder,
     pub options: WorkerOptions,
 }
@@ -316,7 +317,7 @@ impl Worker {
             connection_key: spec.connection_key.clone(),
             provider_account_id: spec.provider_account_id.clone(),
             config: spec.config.clone(),
-            credential: vault::resolve(spec.credential_ref.as_deref())?,
+            credential: self.vault.source(connection)?,
             gate: Arc::clone(&self.gate),
         })
     }

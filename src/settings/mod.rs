@@ -38,7 +38,7 @@ pub use pipeline::PipelineSettings;
 pub use quality::QualitySettings;
 pub use scheduler::SchedulerSettings;
 pub use server::ServerSettings;
-pub use vault::VaultSettings;
+pub use vault::{VaultKey, VaultSettings};
 
 use self::values::Values;
 

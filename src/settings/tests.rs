@@ -40,7 +40,7 @@ fn without_any_file_the_built_in_defaults_hold() {
     assert_eq!(settings.server.listen, None);
     assert!(settings.http.allow_private.is_empty());
     assert_eq!(settings.connectors.dirs, [PathBuf::from("connectors")]);
-    assert_eq!(settings.vault.key_file, None);
+    assert_eq!(settings.vault.current, None);
     assert_eq!(settings.http.max_body_bytes, 64 * 1024 * 1024);
 }
 
@@ -125,6 +125,33 @@ fn files_that_cannot_be_read_are_named_without_their_lines() {
     assert!(told.contains("config/tidegate.toml: line 2 is not TOML"), "{told}");
     assert!(told.contains("absent.toml: cannot be read"), "{told}");
     assert!(!told.contains("hunter2"), "{told}");
+}
+
+#[test]
+fn one_key_of_the_vault_wraps_and_the_others_only_open() {
+    let file = |text: &str| Folder::new(&[("config/tidegate.toml", &format!("[vault]\n{text}"))]);
+    let transit = "transit_url = \"https://keys.example.test\"\ntransit_token = \"env:KEYS\"\n";
+    let one = file("key_file = \"k\"\nprevious_key_files = [\"old\"]\n").load(None, &[]).unwrap().vault;
+    assert_eq!((one.current, one.others), (Some(VaultKey::File("k".into())), vec![VaultKey::File("old".into())]));
+    let two = format!("key_file = \"k\"\n{transit}wrap_with = \"transit\"\n");
+    let two = file(&two).load(None, &[]).unwrap().vault;
+    assert!(
+        matches!(&two.current, Some(VaultKey::Transit { mount, key, .. }) if mount == "transit" && key == "tidegate")
+    );
+    assert_eq!(two.others, [VaultKey::File("k".into())]);
+    for (text, expected) in [
+        (format!("key_file = \"k\"\n{transit}"), "vault.wrap_with: several keys are named"),
+        ("key_file = \"k\"\nwrap_with = \"systemd\"\n".to_owned(), "vault.wrap_with: a source that is set is expected"),
+        ("wrap_with = \"paper\"\n".to_owned(), "vault.wrap_with: file, systemd, transit or nothing is expected"),
+        (
+            "systemd_credential = \"../x\"\n".to_owned(),
+            "vault.systemd_credential: the name of a systemd credential is expected",
+        ),
+        (transit.replace("env:KEYS", "hunter2"), "vault.transit_token: a reference to the token is expected"),
+    ] {
+        let told = file(&text).problems(None, &[]);
+        assert!(told.contains(expected) && !told.contains("hunter2"), "{expected}\nis not in\n{told}");
+    }
 }
 
 #[test]

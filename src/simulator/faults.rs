@@ -58,6 +58,8 @@ pub enum FaultKind {
     Slow(Duration),
     /// The answer comes when the gate is opened.
     Hold(Gate),
+    /// What was asked is done, and the answer comes when the gate is opened.
+    Late(Gate),
     /// The records of the page before, with this page's own `paging`: a listing that shifted under the reader.
     RepeatedPage,
     /// The page before, unchanged, with its `paging`: a provider that will never end.
@@ -81,6 +83,7 @@ impl FaultKind {
             Self::Reset => "reset",
             Self::Slow(_) => "slow",
             Self::Hold(_) => "hold",
+            Self::Late(_) => "late",
             Self::RepeatedPage => "repeated_page",
             Self::StuckPage => "stuck_page",
             Self::EmptyPageWithNext => "empty_page_with_next",

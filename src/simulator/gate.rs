@@ -16,7 +16,7 @@ use axum::{
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::{Shared, accounts::Account, answers, bulk, faults::FaultKind, locked, wire::Wire};
+use super::{Shared, accounts::Account, answers, bulk, faults::FaultKind, locked, tokens::TOKEN_PATH, wire::Wire};
 
 /// No page of ours is larger; a larger one would be our own mistake.
 const MAX_PAGE_BYTES: usize = 64 << 20;
@@ -59,7 +59,7 @@ pub(super) async fn pass(
         request.extensions_mut().insert(Arc::clone(account));
     }
     let refusal = match &account {
-        None if !bulk::is_open(&path) => Some(answers::unauthorized()),
+        None if !bulk::is_open(&path) && path != TOKEN_PATH => Some(answers::unauthorized()),
         None => None,
         Some(account) => over_limit(&shared, account),
     };
@@ -77,7 +77,9 @@ pub(super) async fn pass(
 
 fn account_of(shared: &Shared, request: &Request) -> Option<Arc<Account>> {
     let token = request.headers().get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")?;
-    shared.accounts.iter().find(|account| account.token() == token).cloned()
+    let portal_id = shared.tokens.portal_of(token);
+    let theirs = |account: &Account| account.token() == token || portal_id.as_deref() == Some(account.portal_id());
+    shared.accounts.iter().find(|account| theirs(account)).cloned()
 }
 
 fn over_limit(shared: &Shared, account: &Account) -> Option<Response> {
@@ -137,6 +139,14 @@ async fn faulty(
             }
             remembered(shared, key, next.run(request).await).await
         }
+        FaultKind::Late(gate) => {
+            let answer = remembered(shared, key, next.run(request).await).await;
+            tokio::select! {
+                () = gate.passed() => {}
+                () = shared.stop.cancelled() => {}
+            }
+            answer
+        }
         FaultKind::RepeatedPage => {
             let before = last_page(shared, &key);
             let (response, body) = whole(next.run(request).await).await;
@@ -169,7 +179,7 @@ fn last_page(shared: &Shared, key: &(String, String)) -> Option<Value> {
 
 /// Keeps a good page for the faults that repeat it. One page for each account and path: bounded by the routes there are.
 async fn remembered(shared: &Shared, key: (String, String), response: Response) -> Response {
-    if response.status() != StatusCode::OK || bulk::is_open(&key.1) {
+    if response.status() != StatusCode::OK || bulk::is_open(&key.1) || key.1 == TOKEN_PATH {
         return response;
     }
     let (response, body) = whole(response).await;

@@ -9,6 +9,7 @@
 pub mod accounts;
 pub mod faults;
 pub mod oracle;
+pub mod tokens;
 
 mod answers;
 mod bulk;
@@ -104,6 +105,7 @@ pub(crate) struct Shared {
     accounts: Vec<Arc<Account>>,
     faults: faults::Script,
     oracle: Oracle,
+    tokens: tokens::TokenService,
     latency_us: AtomicU64,
     /// The last good page by account and path, for faults that repeat one.
     last_pages: Mutex<HashMap<(String, String), Bytes>>,
@@ -137,6 +139,7 @@ impl Simulator {
             accounts: options.accounts.into_iter().map(|a| Arc::new(Account::new(a, Arc::clone(&clock)))).collect(),
             faults: faults::Script::default(),
             oracle: Oracle::new(Arc::clone(&clock)),
+            tokens: tokens::TokenService::default(),
             latency_us: AtomicU64::new(micros(options.latency)),
             last_pages: Mutex::default(),
             bulk: bulk::Cache::default(),
@@ -146,6 +149,7 @@ impl Simulator {
         let app = Router::new()
             .merge(crm_routes::routes())
             .merge(bulk::routes())
+            .merge(tokens::routes())
             .layer(axum::middleware::from_fn_with_state(Arc::clone(&shared), gate::pass))
             .with_state(Arc::clone(&shared))
             .into_make_service_with_connect_info::<wire::Wire>();
@@ -210,6 +214,11 @@ impl SimulatorHandle {
     /// What was asked, by whom, when.
     pub fn oracle(&self) -> &Oracle {
         &self.shared.oracle
+    }
+
+    /// The provider's token service.
+    pub fn tokens(&self) -> &tokens::TokenService {
+        &self.shared.tokens
     }
 
     /// Refuses new connections, ends waiting answers, and returns when the last one is out (at most five seconds).

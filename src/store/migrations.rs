@@ -60,6 +60,7 @@ pub(super) const STEPS: &[Step] = steps! {
     "0027" "portal_cards",
     "0028" "launch_controls",
     "0029" "integration_alerts",
+    "0030" "integration_credentials",
 };
 
 /// The SQL of all steps of an engine, in order, for `tidegate migrate --print`.

@@ -10,6 +10,7 @@
 pub mod alerts;
 pub mod catalogue;
 pub mod checks;
+pub mod credentials;
 pub mod dead_letters;
 pub mod error;
 pub mod grants;
@@ -46,6 +47,7 @@ pub trait Store:
     + quality::QualityStore
     + launch::LaunchStore
     + alerts::AlertStore
+    + credentials::CredentialStore
     + schema::SchemaStore
 {
 }
@@ -62,6 +64,7 @@ impl<T> Store for T where
         + quality::QualityStore
         + launch::LaunchStore
         + alerts::AlertStore
+        + credentials::CredentialStore
         + schema::SchemaStore
 {
 }

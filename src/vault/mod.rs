@@ -1,182 +1,150 @@
-//! Where secrets come from: references in a declaration, resolved when a secret is used.
+//! Where secrets come from, and how Tidegate keeps them.
 //!
-//! Owns `env:NAME` and `file:PATH`. Refuses to keep a secret in memory longer than one use, and to name a value in an
-//! error: only the reference is told.
+//! ```text
+//!  reference   env:NAME, file:PATH: read at each use, kept by somebody else
+//!  keys, transit, keyring   the keys that wrap: a 0400 file, a systemd credential, a transit service
+//!  envelope    a data key per version, bound to client, connection, credential, version and column
+//!  stored      set, rotate, rewrap, revoke over the store's port
+//!  source      what a connector gets: vault:KEY, opened at each use
+//!  oauth       renewing tokens: one refresh in the fleet, the new pair durable before it is used
+//! ```
+//! Owns secrets at rest and on their way to a header. Refuses to log, print or serialise one: a secret is a `SecretString` from
+//! the moment it is opened, and no type here that holds one has `Debug` or `Serialize`.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+mod envelope;
+mod error;
+mod keyring;
+mod keys;
+pub mod oauth;
+pub mod reference;
+mod source;
+mod stored;
+mod transit;
+
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
-use async_trait::async_trait;
-use secrecy::{SecretString, zeroize::Zeroizing};
-use tokio::io::AsyncReadExt;
+pub use envelope::DataKey;
+pub use error::VaultError;
+pub use keyring::Keyring;
+pub use keys::{KeyEncryptionKey, KeySource, LocalKey};
+pub use source::Owner;
+pub use stored::{Change, Rewrapped};
+use tokio::sync::OnceCell;
 
-use crate::connector::{ConnectorError, ErrorKind, credential::CredentialSource};
+use crate::{connector::http::HttpGate, domain::clock::Clock, store::SharedStore};
 
-/// A larger file is no secret.
-const MAX_SECRET_BYTES: u64 = 64 * 1024;
+/// What the settings say, as plain values.
+#[derive(Debug, Clone)]
+pub struct VaultOptions {
+    /// The key that wraps.
+    pub current: Option<KeySource>,
+    /// Keys that only open.
+    pub others: Vec<KeySource>,
+    /// systemd's `$CREDENTIALS_DIRECTORY`.
+    pub credentials_directory: Option<PathBuf>,
+    /// A token is renewed so long before it ends, or in the last quarter of its life where that is shorter.
+    pub refresh_early: Duration,
+    /// The first wait after a failed refresh; doubled with each further failure, an hour at most.
+    pub cool_down: Duration,
+    /// Longest wait for a database that is away while a secret is read.
+    pub outage: Duration,
+}
 
-/// The source behind a connection's `credential` reference; none is for providers that need no secret.
-///
-/// # Errors
-/// [`ErrorKind::Settings`] when the reference has no form that this version knows.
-pub fn resolve(reference: Option<&str>) -> Result<Arc<dyn CredentialSource>, ConnectorError> {
-    let Some(reference) = reference.map(str::trim).filter(|reference| !reference.is_empty()) else {
-        return Ok(Arc::new(NoSecret));
-    };
-    let settings = |message: String| Err(ConnectorError::new(ErrorKind::Settings, message));
-    match reference.split_once(':') {
-        Some(("env", name)) if !name.is_empty() && !name.contains(['=', '\0']) => {
-            Ok(Arc::new(FromEnv(name.to_owned())))
-        }
-        Some(("file", path)) if !path.is_empty() => {
-            Ok(Arc::new(FromFile { path: path.to_owned(), warned: AtomicBool::new(false) }))
-        }
-        Some(("vault", key)) => {
-            settings(format!("credential vault:{key} is not available in this version; use env:NAME or file:PATH"))
-        }
-        // What stands there may be the secret itself: it is not repeated.
-        _ => {
-            settings("the credential is not a reference; use env:NAME or file:PATH, never the secret itself".to_owned())
+impl Default for VaultOptions {
+    fn default() -> Self {
+        Self {
+            current: None,
+            others: Vec::new(),
+            credentials_directory: None,
+            refresh_early: Duration::from_secs(120),
+            cool_down: Duration::from_secs(60),
+            outage: Duration::from_secs(75),
         }
     }
 }
 
-fn missing(message: String) -> ConnectorError {
-    ConnectorError::new(ErrorKind::Unauthorized, message)
+/// In whose name leases are held.
+#[derive(Clone)]
+pub struct Holding {
+    /// This process, as its leases name it.
+    pub name: String,
+    /// Whether a holder is known to be gone.
+    pub is_dead: Arc<dyn Fn(&str) -> bool + Send + Sync>,
 }
 
-/// Trims and refuses emptiness.
-fn secret(text: &str, reference: &str) -> Result<Option<SecretString>, ConnectorError> {
-    let text = text.trim();
-    if text.is_empty() {
-        Err(missing(format!("the credential {reference} is empty")))
-    } else {
-        Ok(Some(SecretString::from(text)))
-    }
-}
-
-struct NoSecret;
-
-#[async_trait]
-impl CredentialSource for NoSecret {
-    async fn read(&self) -> Result<Option<SecretString>, ConnectorError> {
-        Ok(None)
+impl Holding {
+    /// A name about whose death nothing is known: leases run out.
+    pub fn named(name: &str) -> Self {
+        Self { name: name.to_owned(), is_dead: Arc::new(|_| false) }
     }
 }
 
-struct FromEnv(String);
-
-#[async_trait]
-impl CredentialSource for FromEnv {
-    async fn read(&self) -> Result<Option<SecretString>, ConnectorError> {
-        let name = &self.0;
-        let value = std::env::var(name).map(Zeroizing::new).map_err(|error| match error {
-            std::env::VarError::NotPresent => missing(format!("the credential env:{name} is not set")),
-            // The cause would show the value.
-            std::env::VarError::NotUnicode(_) => missing(format!("the credential env:{name} is not text")),
-        })?;
-        secret(&value, &format!("env:{name}"))
-    }
+/// The credentials of this process's store, and the keys to open them.
+pub struct Vault {
+    store: SharedStore,
+    gate: Arc<HttpGate>,
+    options: VaultOptions,
+    holding: Holding,
+    keys: OnceCell<Keyring>,
+    /// One refresh at a time for each credential; who waits reads the winner's token.
+    flights: Mutex<HashMap<i64, Arc<tokio::sync::Mutex<()>>>>,
+    /// This process's own share of the early renewal, so that not all come at once.
+    share: f64,
 }
 
-struct FromFile {
-    path: String,
-    /// The warning about the file's rights was given.
-    warned: AtomicBool,
-}
-
-#[async_trait]
-impl CredentialSource for FromFile {
-    async fn read(&self) -> Result<Option<SecretString>, ConnectorError> {
-        let reference = format!("file:{}", self.path);
-        let unreadable =
-            |error: std::io::Error| missing(format!("the credential {reference} cannot be read")).caused_by(error);
-        let facts = tokio::fs::metadata(&self.path).await.map_err(unreadable)?;
-        // Only a file: a pipe would be waited for, without end.
-        if !facts.is_file() {
-            return Err(missing(format!("the credential {reference} is not a file")));
-        }
-        self.warn_of_rights(&facts);
-        let file = tokio::fs::File::open(&self.path).await.map_err(unreadable)?;
-        let mut text = Zeroizing::new(String::new());
-        file.take(MAX_SECRET_BYTES + 1).read_to_string(&mut text).await.map_err(unreadable)?;
-        if text.len() as u64 > MAX_SECRET_BYTES {
-            return Err(missing(format!("the credential {reference} is larger than {MAX_SECRET_BYTES} bytes")));
-        }
-        secret(&text, &reference)
-    }
-}
-
-impl FromFile {
-    #[cfg(unix)]
-    fn warn_of_rights(&self, facts: &std::fs::Metadata) {
-        use std::os::unix::fs::PermissionsExt;
-        if facts.permissions().mode() & 0o004 != 0 && !self.warned.swap(true, Ordering::Relaxed) {
-            tracing::warn!(credential.path = %self.path, "the credential file {} can be read by everybody; chmod 600 it", self.path);
-        }
+impl Vault {
+    /// Reads no key and opens nothing yet.
+    pub fn new(store: SharedStore, gate: Arc<HttpGate>, options: VaultOptions, holding: Holding) -> Arc<Self> {
+        // In front, so that the rest still tells machine, process and birth.
+        let name = format!("{}:{}", &uuid::Uuid::new_v4().simple().to_string()[..8], holding.name);
+        Arc::new(Self {
+            store,
+            gate,
+            options,
+            holding: Holding { name, ..holding },
+            keys: OnceCell::new(),
+            flights: Mutex::default(),
+            share: rand::random_range(0.5..1.0),
+        })
     }
 
-    #[cfg(not(unix))]
-    fn warn_of_rights(&self, _: &std::fs::Metadata) {
-        self.warned.store(true, Ordering::Relaxed);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use secrecy::ExposeSecret;
-
-    use super::*;
-
-    async fn read(reference: &str) -> Result<String, ConnectorError> {
-        let found = resolve(Some(reference))?.read().await?;
-        Ok(found.expect("a secret").expose_secret().to_owned())
-    }
-
-    #[tokio::test]
-    async fn a_file_is_read_anew_at_each_use_and_trimmed() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("token");
-        std::fs::write(&path, "one\n").unwrap();
-        let source = resolve(Some(&format!("file:{}", path.display()))).unwrap();
-        assert_eq!(source.read().await.unwrap().unwrap().expose_secret(), "one");
-        std::fs::write(&path, " two \n").unwrap();
-        assert_eq!(source.refresh().await.unwrap().unwrap().expose_secret(), "two");
-    }
-
-    #[tokio::test]
-    async fn the_environment_is_read_and_nothing_is_no_secret() {
-        assert_eq!(read("env:CARGO_MANIFEST_DIR").await.unwrap(), env!("CARGO_MANIFEST_DIR"));
-        for none in [None, Some(""), Some("  ")] {
-            assert!(resolve(none).unwrap().read().await.unwrap().is_none());
-        }
-    }
-
-    #[tokio::test]
-    async fn a_reference_that_leads_nowhere_is_named_and_a_value_never() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = |name: &str, content: &[u8]| {
-            std::fs::write(dir.path().join(name), content).unwrap();
-            format!("file:{}", dir.path().join(name).display())
+    /// The keys, read once.
+    ///
+    /// # Errors
+    /// [`VaultError::Key`], with what is missing.
+    pub async fn keys(&self) -> Result<&Keyring, VaultError> {
+        let read = async || {
+            let options = &self.options;
+            let directory = options.credentials_directory.as_deref();
+            Keyring::read(options.current.as_ref(), &options.others, directory, &self.gate)
         };
-        for (reference, kind) in [
-            ("env:TIDEGATE_NO_SUCH_VARIABLE".to_owned(), ErrorKind::Unauthorized),
-            (format!("file:{}", dir.path().join("gone").display()), ErrorKind::Unauthorized),
-            (format!("file:{}", dir.path().display()), ErrorKind::Unauthorized),
-            (file("empty", b" \n"), ErrorKind::Unauthorized),
-            (file("large", "hush".repeat(20_000).as_bytes()), ErrorKind::Unauthorized),
-            (file("binary", b"hush\xff"), ErrorKind::Unauthorized),
-            ("vault:acme".to_owned(), ErrorKind::Settings),
-            ("env:".to_owned(), ErrorKind::Settings),
-            ("pat-na1-hush".to_owned(), ErrorKind::Settings),
-            ("hush:hush".to_owned(), ErrorKind::Settings),
-        ] {
-            let error = read(&reference).await.unwrap_err();
-            assert_eq!(error.kind, kind, "{error}");
-            assert!(!format!("{error} {error:?}").contains("hush"), "{error:?}");
+        self.keys.get_or_try_init(read).await
+    }
+
+    fn clock(&self) -> &Arc<dyn Clock> {
+        self.gate.clock()
+    }
+
+    /// The gate of a credential, held while it is renewed.
+    fn flight(&self, id: i64) -> Arc<tokio::sync::Mutex<()>> {
+        // The map stays whole whatever panicked while holding it.
+        let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(flights.entry(id).or_default())
+    }
+
+    /// Waits until no renewal is under way in this process, so that an ending process does not lose what a provider has just given.
+    pub async fn settled(&self) {
+        let flights: Vec<_> = {
+            let flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
+            flights.values().map(Arc::clone).collect()
+        };
+        for flight in flights {
+            drop(flight.lock().await);
         }
-        assert!(read("vault:acme").await.unwrap_err().message.contains("not available in this version"));
     }
 }

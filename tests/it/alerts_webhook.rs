@@ -76,7 +76,7 @@ fn out(ground: &Ground<'_>, url: &str, allow: &[&str]) -> Out {
     std::fs::write(&file, SECRET).unwrap();
     let allow_private = allow.iter().map(ToString::to_string).collect();
     let gate = HttpGate::new(GateOptions { allow_private, ..GateOptions::default() }, Arc::new(RealClock)).unwrap();
-    let secret = vault::resolve(Some(&format!("file:{}", file.display()))).unwrap();
+    let secret = vault::reference::resolve(Some(&format!("file:{}", file.display()))).unwrap();
     let clock: Arc<dyn Clock> = Arc::clone(&ground.clock) as Arc<dyn Clock>;
     Out { sender: WebhookOut { gate, clock, url: url.parse().unwrap(), secret }, _folder: folder }
 }

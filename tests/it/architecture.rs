@@ -162,6 +162,49 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
             "crate::vault",
             "sqlx",
             "tokio",
+            "crate::yaml",
+        ],
+    ),
+    (
+        "vault",
+        &[
+            "crate::app",
+            "crate::cli",
+            "crate::declaration",
+            "crate::launch",
+            "crate::mapping",
+            "crate::pipeline",
+            "crate::scheduler",
+            "crate::settings",
+            "crate::simulator",
+            "crate::telemetry",
+            "crate::yaml",
+        ],
+    ),
+    (
+        "pipeline",
+        &[
+            "crate::app",
+            "crate::cli",
+            "crate::declaration",
+            "crate::launch",
+            "crate::scheduler",
+            "crate::settings",
+            "crate::simulator",
+            "crate::vault",
+            "crate::yaml",
+        ],
+    ),
+    (
+        "scheduler",
+        &[
+            "crate::app",
+            "crate::cli",
+            "crate::declaration",
+            "crate::launch",
+            "crate::settings",
+            "crate::simulator",
+            "crate::yaml",
         ],
     ),
     (
@@ -294,6 +337,8 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("serde_saphyr", &["yaml/"]),
     ("minijinja", &["connector/manifest/"]),
     ("tracing_subscriber", &["telemetry/"]),
+    ("chacha20poly1305", &["vault/"]),
+    ("rustix", &["cli/"]),
 ];
 
 fn sources() -> Vec<(String, String)> {

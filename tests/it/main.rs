@@ -41,6 +41,10 @@ mod metrics_publish;
 #[cfg(test)]
 mod metrics_values;
 #[cfg(test)]
+mod oauth;
+#[cfg(test)]
+mod oauth_race;
+#[cfg(test)]
 mod quality_checks;
 #[cfg(test)]
 mod quality_commands;
@@ -80,3 +84,9 @@ mod store_outage;
 mod store_page;
 #[cfg(test)]
 mod store_rules;
+#[cfg(test)]
+mod vault;
+#[cfg(test)]
+mod vault_commands;
+#[cfg(test)]
+mod vault_transit;

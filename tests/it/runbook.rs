@@ -16,6 +16,7 @@ fn every_error_code_of_a_connector_and_every_alert_has_an_entry_that_says_means_
         ErrorKind::PositionExpired,
         ErrorKind::Settings,
         ErrorKind::Policy,
+        ErrorKind::Vault,
         ErrorKind::Stuck,
         ErrorKind::AccountMismatch,
     ];

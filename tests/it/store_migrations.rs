@@ -7,8 +7,8 @@ use tidegate::{
         business::{ColumnType, TABLES},
         status::{
             ApprovalState, CheckStatus, ClientStatus, ConnectionStatus, ControlKind, ControlScope, ControlStatus,
-            DeadLetterStatus, Direction, Environment, JobStatus, Origin, ProviderStatus, RawStatus, ReportStatus,
-            RunOrigin, RunStatus, Severity, SnapshotOrigin, Stage, SyncMode,
+            DeadLetterStatus, Direction, Environment, JobStatus, Origin, ProviderStatus, RawStatus, RefreshState,
+            ReportStatus, RunOrigin, RunStatus, Severity, SnapshotOrigin, Stage, SyncMode,
         },
     },
     store::{StoreError, schema::SchemaState},
@@ -24,6 +24,10 @@ const CONTRACT: &[(&str, &str)] = &[
         "integration_connections",
         "id connection_key client_id provider_key provider_account_id environment status owner reason source_label auth_type scopes \
          credential_ref refresh_policy revocation_path failure_path rollback_path last_tested_at config",
+    ),
+    (
+        "integration_credentials",
+        "id credential_key connection_id version algorithm key_id wrapped_key nonce ciphertext expires_at refresh_state fence",
     ),
     (
         "integration_sync_jobs",
@@ -153,7 +157,7 @@ mod an_empty_database_is_migrated_once_and_the_second_time_nothing_happens {
         assert_eq!(store.schema_state().await.expect("a state"), SchemaState::Empty);
         assert!(store.migrations().await.expect("a list").iter().all(|step| !step.applied));
         let steps = store.migrate().await.expect("the migrations");
-        assert_eq!(steps.len(), 29);
+        assert_eq!(steps.len(), 30);
         assert_eq!(store.schema_state().await.expect("a state"), SchemaState::Current);
         assert_eq!(store.migrations().await.expect("a list"), steps);
         assert_eq!(store.migrate().await.expect("nothing to do"), []);
@@ -178,7 +182,7 @@ mod processes_that_migrate_at_the_same_moment_queue_up {
         let stores = [db.open().await, db.open().await, db.open().await];
         let done = futures_util::future::join_all(stores.iter().map(|store| store.migrate())).await;
         let steps: usize = done.into_iter().map(|steps| steps.expect("the migrations").len()).sum();
-        assert_eq!(steps, 29, "each step was applied by one of them");
+        assert_eq!(steps, 30, "each step was applied by one of them");
         for store in stores {
             assert_eq!(store.schema_state().await.expect("a state"), SchemaState::Current);
             store.close().await;
@@ -200,18 +204,18 @@ on_both_engines!(a_migration_that_was_killed_goes_on_where_it_was, |db| {
     // Killed with the table made or not, and with the step's mark set or not.
     for (table_made, marked) in [(true, true), (false, true), (true, false), (false, false)] {
         if !table_made {
-            db.sql.ok("drop table integration_alerts").await;
+            db.sql.ok("drop table integration_credentials").await;
         }
         if marked {
-            db.sql.ok("update _sqlx_migrations set success = 0 where version = 29").await;
+            db.sql.ok("update _sqlx_migrations set success = 0 where version = 30").await;
             let state = db.store().schema_state().await.expect("a state");
-            assert!(matches!(state, SchemaState::Dirty { version: 29, .. }), "{state:?}");
+            assert!(matches!(state, SchemaState::Dirty { version: 30, .. }), "{state:?}");
         } else {
-            db.sql.ok("delete from _sqlx_migrations where version = 29").await;
-            assert_eq!(db.store().schema_state().await.expect("a state"), SchemaState::Behind { missing: vec![29] });
+            db.sql.ok("delete from _sqlx_migrations where version = 30").await;
+            assert_eq!(db.store().schema_state().await.expect("a state"), SchemaState::Behind { missing: vec![30] });
         }
         let steps = db.store().migrate().await.expect("the migrations");
-        assert_eq!(steps.iter().map(|step| step.version).collect::<Vec<_>>(), [29]);
+        assert_eq!(steps.iter().map(|step| step.version).collect::<Vec<_>>(), [30]);
         assert_eq!(db.store().schema_state().await.expect("a state"), SchemaState::Current);
         assert_eq!(db.sql.number("select count(*) from crm_lead_events").await, 0);
     }
@@ -260,7 +264,7 @@ async fn tables_columns_and_nullability_are_the_same_on_both_engines() {
                     let left = shape(columns(sqlite).await);
                     assert_eq!(left, shape(columns(mysql).await));
                     let tables: BTreeSet<_> = left.into_iter().map(|(table, ..)| table).collect();
-                    assert_eq!(tables.len(), 29);
+                    assert_eq!(tables.len(), 30);
                 })
                 .await;
         })
@@ -302,7 +306,7 @@ on_both_engines!(every_foreign_key_has_an_index, |db| {
         groups
     };
     let (keys, indexes) = (group(db.sql.rows(keys).await), group(db.sql.rows(indexes).await));
-    assert_eq!(keys.len(), 32, "{keys:?}");
+    assert_eq!(keys.len(), 33, "{keys:?}");
     for ((table, name), columns) in keys {
         let indexed = indexes.iter().any(|((of, _), list)| *of == table && list.starts_with(&columns));
         assert!(indexed, "{table}: foreign key {name} {columns:?} has no index");
@@ -320,6 +324,7 @@ on_both_engines!(every_closed_vocabulary_is_a_check_with_the_same_words, |db| {
         ("integration_providers", "status", words!(ProviderStatus)),
         ("integration_connections", "status", words!(ConnectionStatus)),
         ("integration_connections", "environment", words!(Environment)),
+        ("integration_credentials", "refresh_state", words!(RefreshState)),
         ("integration_sync_jobs", "status", words!(JobStatus)),
         ("integration_sync_jobs", "sync_mode", words!(SyncMode)),
         ("integration_sync_runs", "status", words!(RunStatus)),

@@ -5,6 +5,7 @@
 
 pub mod alerts;
 pub mod catalogue;
+pub mod credentials;
 pub mod errors;
 pub mod jobs;
 pub mod launch;

@@ -5,6 +5,7 @@
 //! No request goes to an address that the network policy forbids, and no error text holds a query, a body or a secret.
 
 mod answer;
+mod exchange;
 mod limits;
 mod policy;
 mod retry;
@@ -20,6 +21,7 @@ use std::{
 };
 
 pub use answer::Answer;
+pub use exchange::{Reply, Unanswered};
 pub use limits::LimitKey;
 use limits::Limits;
 pub use policy::NetworkPolicy;

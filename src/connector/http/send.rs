@@ -62,7 +62,7 @@ pub struct Fetch<'a> {
 }
 
 /// Why an attempt brought no success.
-enum Failure {
+pub(super) enum Failure {
     /// Never ask again.
     Final(ConnectorError),
     /// The credential was refused.
@@ -141,23 +141,7 @@ impl HttpGate {
 
     async fn attempt(&self, fetch: &Fetch<'_>, call: Call) -> Result<Answer, Failure> {
         let asked = answer::asked(call.method, &call.url);
-        let client = match (call.url.scheme(), self.tls_client()) {
-            ("https", Some(client)) => client,
-            ("https", None) => return Err(Failure::Final(no_certificates(&asked))),
-            _ => &self.plain_client,
-        };
-        let request = match call.method {
-            Method::Get => client.get(call.url),
-            Method::Post => client.post(call.url),
-        };
-        let request = match &call.body {
-            Body::None => request,
-            Body::Json(json) => request.json(json),
-            Body::Form(fields) => request.form(fields),
-            Body::Text(text) => request.body(text.clone()),
-        };
-        let request = call.headers.iter().fold(request, |request, (name, value)| request.header(name, value));
-        let mut response = request.send().await.map_err(|error| trouble(&asked, error))?;
+        let mut response = self.prepare(&asked, call)?.send().await.map_err(|error| trouble(&asked, error))?;
 
         let status = response.status().as_u16();
         let hold_back = wait::from_headers(status, response.headers(), self.clock.now());
@@ -182,9 +166,30 @@ impl HttpGate {
             | ErrorKind::PositionExpired
             | ErrorKind::Settings
             | ErrorKind::Policy
+            | ErrorKind::Vault
             | ErrorKind::Stuck
             | ErrorKind::AccountMismatch => Failure::Final(error),
         })
+    }
+
+    /// The request on the client that its scheme needs.
+    pub(super) fn prepare(&self, asked: &str, call: Call) -> Result<reqwest::RequestBuilder, Failure> {
+        let client = match (call.url.scheme(), self.tls_client()) {
+            ("https", Some(client)) => client,
+            ("https", None) => return Err(Failure::Final(no_certificates(asked))),
+            _ => &self.plain_client,
+        };
+        let request = match call.method {
+            Method::Get => client.get(call.url),
+            Method::Post => client.post(call.url),
+        };
+        let request = match &call.body {
+            Body::None => request,
+            Body::Json(json) => request.json(json),
+            Body::Form(fields) => request.form(fields),
+            Body::Text(text) => request.body(text.clone()),
+        };
+        Ok(call.headers.iter().fold(request, |request, (name, value)| request.header(name, value)))
     }
 
     /// Reads a body in chunks; what a small compressed body inflates to is counted, not what arrived.
@@ -209,7 +214,7 @@ impl HttpGate {
 }
 
 /// What the client's own error means. Its text is left out: it holds the whole address.
-fn trouble(asked: &str, error: reqwest::Error) -> Failure {
+pub(super) fn trouble(asked: &str, error: reqwest::Error) -> Failure {
     let error = error.without_url();
     if caused_by_policy(&error) {
         let message = format!(

@@ -18,6 +18,12 @@ macro_rules! now_plus_micros {
         "date_add(utc_timestamp(6), interval ? microsecond)"
     };
 }
+/// The database's clock, later by a bound number of microseconds; null for null. Binds the number twice.
+macro_rules! maybe_now_plus_micros {
+    () => {
+        concat!("case when ? is null then null else ", now_plus_micros!(), " end")
+    };
+}
 /// Microseconds from now until a column's instant.
 macro_rules! micros_until {
     ($column:literal) => {
@@ -59,6 +65,10 @@ mod catalogue;
 mod cells;
 #[path = "../sql/checks.rs"]
 mod checks;
+#[path = "../sql/credential_refresh.rs"]
+mod credential_refresh;
+#[path = "../sql/credentials.rs"]
+mod credentials;
 #[path = "../sql/dead_letters.rs"]
 mod dead_letters;
 #[path = "../sql/declare.rs"]

@@ -74,6 +74,18 @@ impl Home {
         self.start(args).wait(PATIENCE).await
     }
 
+    /// As [`Home::run`], with a text on standard input.
+    pub async fn run_with(&self, args: &[&str], input: &str) -> Finished {
+        use tokio::io::AsyncWriteExt as _;
+        let program = Path::new(env!("CARGO_BIN_EXE_tidegate"));
+        let mut daemon = self.start_reading(program, args, Stdio::piped());
+        let mut stdin = daemon.child.stdin.take().expect("standard input is piped");
+        // A program that refuses early does not read it.
+        let _ = stdin.write_all(input.as_bytes()).await;
+        drop(stdin);
+        daemon.wait(PATIENCE).await
+    }
+
     /// As [`Home::run`], and the exit code must be 0.
     pub async fn run_ok(&self, args: &[&str]) -> Finished {
         let done = self.run(args).await;
@@ -83,6 +95,10 @@ impl Home {
 
     /// Starts another program in the same folder and environment.
     pub fn start_program(&self, program: &Path, args: &[&str]) -> Daemon {
+        self.start_reading(program, args, Stdio::null())
+    }
+
+    fn start_reading(&self, program: &Path, args: &[&str], stdin: Stdio) -> Daemon {
         let mut child = Command::new(program)
             .args(args)
             .current_dir(self.dir.path())
@@ -90,7 +106,7 @@ impl Home {
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", self.dir.path())
             .envs(self.env.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
