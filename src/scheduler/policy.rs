@@ -145,7 +145,7 @@ fn connector(kind: &ErrorKind, progressed: bool) -> Decision {
         ErrorKind::Policy => broken(
             status,
             kind.code(),
-            "the address is private: if that is meant (development, tests), name its network in http.allow_private",
+            "the message names the address; if a provider sent us there, treat it as an incident. Meant: http.allow_private, or base_url",
             Next::Scheduled,
         ),
         ErrorKind::Stuck => broken(

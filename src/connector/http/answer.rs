@@ -95,7 +95,7 @@ pub(super) fn refusal(status: u16, asked: &str, body: &[u8], wait: Option<Durati
         429 => (ErrorKind::RateLimited { retry_after: wait }, "a limit is used up"),
         503 if wait.is_some() => (ErrorKind::RateLimited { retry_after: wait }, "asked to come back later"),
         408 | 500.. => (ErrorKind::Unavailable, "the provider failed"),
-        300..=399 => (ErrorKind::Rejected, "redirects are not followed"),
+        300..=399 => (ErrorKind::Rejected, "such an answer was not asked for"),
         _ => (ErrorKind::Rejected, "the request is refused"),
     };
     let word = error_word(body).map(|word| format!(" ({word})")).unwrap_or_default();
