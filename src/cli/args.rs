@@ -36,6 +36,8 @@ pub enum Command {
     RunOnce(RunOnceArgs),
     /// Apply, check or print the database schema. The only command that changes it.
     Migrate(MigrateArgs),
+    /// Print the SQL that makes the four narrow database users (MySQL, MariaDB); run nothing.
+    Grants(super::args_safety::GrantsArgs),
     /// Declare clients, providers, connections and jobs from YAML. Applying twice changes nothing.
     Apply(ApplyArgs),
     /// Print what is declared, as a declaration file.

@@ -4,11 +4,13 @@
 
 pub mod apply;
 pub mod args;
+pub mod args_safety;
 pub mod connection;
 pub mod demo;
 pub mod errors;
 pub mod exit;
 pub mod failure;
+pub mod grants;
 pub mod jobs;
 pub mod migrate;
 pub mod names;
@@ -18,6 +20,7 @@ pub mod provider;
 pub mod run;
 pub mod run_once;
 pub mod runs;
+pub mod safety;
 pub mod simulator;
 pub mod validate;
 
@@ -124,6 +127,7 @@ pub async fn dispatch(cli: &Cli, settings: Settings) -> Done {
         Command::Run(args) => run::run(&app, args).await,
         Command::RunOnce(args) => run_once::run(&app, args, out).await,
         Command::Migrate(args) => migrate::run(&app, args, out).await,
+        Command::Grants(args) => grants::run(&app, args, out),
         Command::Apply(args) => apply::apply(&app, args, out).await,
         Command::Export => apply::export(&app, out).await,
         Command::Provider(command) => provider::run(&app, command, out),

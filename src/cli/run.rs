@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{App, Done, args::RunArgs, exit::Exit, run_once::parse_shard};
+use super::{App, Done, args::RunArgs, exit::Exit, run_once::parse_shard, safety};
 use crate::{
     lifecycle,
     scheduler::due::{self, DaemonOptions},
@@ -16,6 +16,7 @@ pub async fn run(app: &App, args: &RunArgs) -> Done {
     let shard = args.shard.as_deref().map(parse_shard).transpose()?;
     let stop = lifecycle::stop_on_signals()?;
     let store = app.store_migrating(args.migrate).await?;
+    safety::prove_narrow_user(app, &store).await?;
     let worker = app.worker(Arc::clone(&store))?;
     let scheduler = &app.settings.scheduler;
     let options = DaemonOptions {

@@ -17,6 +17,7 @@ use super::{
         Output, notices,
         progress::{JobProgress, ProgressBoard},
     },
+    safety,
 };
 use crate::{
     connector::ErrorKind,
@@ -49,6 +50,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 pub async fn run(app: &App, args: &RunOnceArgs, out: Output) -> Done {
     let shard = args.shard.as_deref().map(parse_shard).transpose()?;
     let store = app.store_migrating(args.migrate).await?;
+    safety::prove_narrow_user(app, &store).await?;
     let worker = app.worker(Arc::clone(&store))?;
     due::recover(&worker).await;
     let named = !args.connections.is_empty() || !args.streams.is_empty();

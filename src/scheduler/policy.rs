@@ -180,6 +180,12 @@ fn store(error: &StoreError, progressed: bool) -> Decision {
         StoreError::Schema(_) => {
             broken(status, "schema_mismatch", "tidegate migrate --check, then tidegate migrate", Next::Scheduled)
         }
+        StoreError::Denied { .. } => broken(
+            status,
+            "rights_missing",
+            "an administrator runs what `tidegate grants` prints; the job goes on from its last committed page",
+            Next::BackOff { at_least: Duration::ZERO },
+        ),
         StoreError::Inconsistent { .. }
         | StoreError::Constraint { .. }
         | StoreError::Settings(_)

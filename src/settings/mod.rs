@@ -22,7 +22,7 @@ mod vault;
 use std::path::Path;
 
 pub use connectors::ConnectorSettings;
-pub use database::{DatabaseSettings, Engine};
+pub use database::{DatabaseSettings, Engine, NarrowUser};
 pub use error::{SettingsErrors, SettingsProblem};
 pub use http::{HttpSettings, Network};
 pub use key::{Key, Plain};

@@ -17,6 +17,7 @@ pub mod migrations;
 pub mod mysql;
 pub mod open;
 pub mod page;
+pub mod rights;
 pub mod runs;
 pub mod schema;
 #[expect(clippy::duplicate_mod, reason = "the statements under sql/ are compiled once for each engine")]
@@ -35,6 +36,7 @@ pub trait Store:
     + runs::RunStore
     + dead_letters::DeadLetterStore
     + checks::CheckStore
+    + rights::RightsStore
     + schema::SchemaStore
 {
 }
@@ -46,7 +48,7 @@ impl<T> Store for T where
         + runs::RunStore
         + dead_letters::DeadLetterStore
         + checks::CheckStore
-        + checks::CheckStore
+        + rights::RightsStore
         + schema::SchemaStore
 {
 }

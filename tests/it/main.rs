@@ -17,6 +17,8 @@ mod faults;
 #[cfg(test)]
 mod files;
 #[cfg(test)]
+mod grants;
+#[cfg(test)]
 mod main_job;
 #[cfg(test)]
 mod runbook;

@@ -1,8 +1,12 @@
 //! A database for each test: a file for SQLite, a schema of its own for MySQL and MariaDB, removed at the end.
 //!
-//! MySQL tests need `TIDEGATE_TEST_MYSQL_URL`, a server URL with the right to create schemas, and fail without it.
+//! MySQL tests need `TIDEGATE_TEST_MYSQL_URL`, a server URL with the right to create schemas, and fail without it. Where that user may also
+//! make users and grant, whole programs run as a runtime user of the test's own, as they do in production.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use sqlx::{
     AssertSqlSafe, Column as _, Executor as _, Row as _,
@@ -11,7 +15,7 @@ use sqlx::{
 };
 use tidegate::{
     domain::clock::{Clock, Sleep, Timestamp},
-    store::{OpenOptions, SharedStore, open},
+    store::{OpenOptions, SharedStore, open, rights::users},
 };
 
 /// Names the server that MySQL tests use.
@@ -97,6 +101,8 @@ pub struct TestDatabase {
     store: Option<SharedStore>,
     pub sql: Sql,
     schema: Option<String>,
+    /// Users that were made for this test, to be dropped with it.
+    users: Mutex<Vec<String>>,
     _folder: Option<tempfile::TempDir>,
 }
 
@@ -123,6 +129,7 @@ impl TestDatabase {
             store: None,
             sql: Sql::Sqlite(pool),
             schema: None,
+            users: Mutex::default(),
             _folder: Some(folder),
         }
     }
@@ -146,7 +153,7 @@ impl TestDatabase {
         let url = with_query(&schema);
         let options: MySqlConnectOptions = url.parse().expect("a MySQL URL");
         let pool = MySqlPoolOptions::new().max_connections(3).connect_lazy_with(options);
-        Self { url, store: None, sql: Sql::MySql(pool), schema: Some(schema), _folder: None }
+        Self { url, store: None, sql: Sql::MySql(pool), schema: Some(schema), users: Mutex::default(), _folder: None }
     }
 
     /// Opens the test's own store and migrates it; leaves nothing behind when that fails.
@@ -162,6 +169,51 @@ impl TestDatabase {
 
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// The schema on the server, for MySQL.
+    pub fn schema(&self) -> &str {
+        self.schema.as_deref().expect("a schema of a server")
+    }
+
+    /// Fills in what `tidegate grants` printed for users that begin with `prefix`, runs it, and gives the users' password. The users
+    /// are dropped with the database.
+    pub async fn make_users(&self, sql: &str, prefix: &str) -> Result<&'static str, sqlx::Error> {
+        // For an hour, on a server of a test.
+        const PASSWORD: &str = "for-a-test-only";
+        self.users.lock().unwrap().extend(users::names(prefix));
+        let mut filled = sql.replace("<host>", "'%'");
+        for name in users::names(prefix) {
+            filled = filled.replace(&format!("<password-of-{name}>"), &format!("'{PASSWORD}'"));
+        }
+        self.sql.run(&filled).await?;
+        Ok(PASSWORD)
+    }
+
+    /// A prefix for users that nobody else has.
+    pub fn user_prefix() -> String {
+        format!("t{}", &uuid::Uuid::new_v4().simple().to_string()[..16])
+    }
+
+    /// The URL of this database for another user.
+    pub fn url_as(&self, user: &str, password: &str) -> String {
+        let (scheme, rest) = self.url.split_once("://").expect("a URL");
+        let (_, place) = rest.rsplit_once('@').expect("a user in the URL");
+        format!("{scheme}://{user}:{password}@{place}")
+    }
+
+    /// The URL that a daemon has in production: a runtime user made by our own SQL. On SQLite, and where the test's server user
+    /// may not grant, the test's own URL.
+    pub async fn runtime_url(&self) -> String {
+        if !self.is_mysql() {
+            return self.url.clone();
+        }
+        let prefix = Self::user_prefix();
+        let sql = users::users_sql(self.schema(), &prefix) + &users::tables_sql(self.schema(), &prefix);
+        match self.make_users(&sql, &prefix).await {
+            Ok(password) => self.url_as(&format!("{prefix}_runtime"), password),
+            Err(_) => self.url.clone(),
+        }
     }
 
     pub fn is_mysql(&self) -> bool {
@@ -195,6 +247,9 @@ impl TestDatabase {
         }
         match self.sql {
             Sql::MySql(pool) => {
+                for user in self.users.into_inner().unwrap() {
+                    let _ = pool.execute(AssertSqlSafe(format!("drop user if exists '{user}'@'%'"))).await;
+                }
                 if let Some(schema) = self.schema {
                     let _ = pool.execute(AssertSqlSafe(format!("drop database {schema}"))).await;
                 }

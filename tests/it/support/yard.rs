@@ -30,6 +30,8 @@ pub struct Yard<'d> {
     pub simulator: SimulatorHandle,
     pub database: &'d TestDatabase,
     pub home: Home,
+    /// What the programs know of the database: on MySQL a user that can neither change the schema nor delete.
+    url: String,
 }
 
 impl<'d> Yard<'d> {
@@ -48,7 +50,8 @@ impl<'d> Yard<'d> {
             "requests_per_second: 4, burst: 1",
             "requests_per_second: 10000, burst: 10000",
         );
-        home.setting("database.url", database.url())
+        let url = database.runtime_url().await;
+        home.setting("database.url", &url)
             .setting("http.allow_private", "127.0.0.0/8")
             .setting("http.requests_per_second", "100000")
             .setting("http.burst", "100000")
@@ -57,7 +60,7 @@ impl<'d> Yard<'d> {
             .setting("log.format", "text")
             .variable("ACME_TOKEN", ACME_TOKEN)
             .variable("BRIGHT_TOKEN", BRIGHT_TOKEN);
-        Self { simulator, database, home }
+        Self { simulator, database, home, url }
     }
 
     /// As [`Yard::new`], with the contacts of both clients (and their deals, if there are any) declared and applied.
@@ -73,7 +76,7 @@ impl<'d> Yard<'d> {
     }
 
     pub fn url(&self) -> &str {
-        self.database.url()
+        &self.url
     }
 
     /// The declaration of both clients.
