@@ -61,6 +61,8 @@ pub enum Command {
     Normalize(NormalizeArgs),
     /// Check settings, connector folders, field maps and declarations: all errors at once.
     Validate(ValidateArgs),
+    /// Look at everything an installation needs: database, schema, rights, clock, connectors, network, listener, key, log.
+    Doctor,
     /// Say whether the database answers and has the schema that this program needs. For containers without a shell.
     Healthcheck,
     /// Print shell completions.

@@ -7,6 +7,7 @@ pub mod args;
 pub mod args_safety;
 pub mod connection;
 pub mod demo;
+pub mod doctor;
 pub mod errors;
 pub mod exit;
 pub mod failure;
@@ -105,6 +106,14 @@ impl App {
         self.inner.load_catalogue()
     }
 
+    /// Whether this machine has certificates to trust.
+    ///
+    /// # Errors
+    /// What is wrong with the `[http]` settings.
+    pub fn speaks_tls(&self) -> Result<bool, String> {
+        Ok(self.inner.gate()?.speaks_tls())
+    }
+
     /// A worker over an open store. Broken connector folders are told on standard error; the others work.
     pub fn worker(&self, store: SharedStore) -> Result<Arc<Worker>, Failure> {
         let (worker, problems) = self
@@ -136,6 +145,7 @@ pub async fn dispatch(cli: &Cli, settings: Settings) -> Done {
         Command::Runs(command) => runs::run(&app, command, out).await,
         Command::Errors(command) => errors::run(&app, command, out).await,
         Command::Normalize(args) => normalize::run(&app, args, out).await,
+        Command::Doctor => doctor::run(&app, out).await,
         Command::Healthcheck => healthcheck(&app, out).await,
         Command::Validate(args) => validate::run(&app, args, None, out),
         Command::Completions { shell } => completions(*shell),
@@ -171,10 +181,15 @@ pub fn settings(config: Option<&Path>) -> Result<Settings, SettingsErrors> {
 
 /// What a command does whose settings are wrong: it is refused, but `validate` goes on to tell what else is wrong.
 pub fn without_settings(cli: &Cli, errors: &SettingsErrors) -> Done {
-    if let Command::Validate(args) = &cli.command
+    let out = Output { json: cli.json };
+    if matches!(cli.command, Command::Validate(_) | Command::Doctor)
         && let Ok(defaults) = Settings::load(None, std::iter::empty(), Path::new("no such folder"))
     {
-        return validate::run(&App::new(defaults), args, Some(errors), Output { json: cli.json });
+        let app = App::new(defaults);
+        return match &cli.command {
+            Command::Validate(args) => validate::run(&app, args, Some(errors), out),
+            _ => doctor::without_settings(&app, errors, out),
+        };
     }
     Err(Failure::usage(errors.to_string())
         .remedy("config/tidegate.toml explains every key; tidegate validate checks them"))

@@ -4,6 +4,7 @@
 //! Refuses to ask a database or a clock. With `--json`, standard output is exactly one JSON document.
 
 pub mod catalogue;
+pub mod doctor;
 pub mod errors;
 pub mod jobs;
 pub mod notices;

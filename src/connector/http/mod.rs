@@ -5,6 +5,7 @@
 //! No request goes to an address that the network policy forbids, and no error text holds a query, a body or a secret.
 
 mod answer;
+mod discreet;
 mod hosts;
 mod limits;
 mod policy;

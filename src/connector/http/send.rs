@@ -7,12 +7,13 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use reqwest::header::HeaderValue;
 use secrecy::SecretString;
 use url::Url;
 
 use super::{
-    AllowedHosts, Answer, HttpGate, LimitKey, answer, limits::Hold, policy::NameForbidden, redirect, retry::Pauses,
-    wait,
+    AllowedHosts, Answer, HttpGate, LimitKey, answer, discreet::Discreet, limits::Hold, policy::NameForbidden,
+    redirect, retry::Pauses, wait,
 };
 use crate::connector::{ConnectorError, ErrorKind, TrafficMeter, credential::CredentialSource};
 
@@ -32,8 +33,8 @@ impl Method {
     }
 }
 
-/// What is sent along.
-#[derive(Debug, Clone, PartialEq)]
+/// What is sent along. May hold secrets and persons: it has no `Debug`.
+#[derive(Clone, PartialEq)]
 pub enum Body {
     None,
     Json(serde_json::Value),
@@ -86,6 +87,15 @@ impl HttpGate {
     /// # Errors
     /// Every [`ErrorKind`] but `PositionExpired` and `Stuck`.
     pub async fn fetch(&self, fetch: &Fetch<'_>) -> Result<Answer, ConnectorError> {
+        let mut discreet = Discreet::default();
+        match self.asked(fetch, &mut discreet).await {
+            Ok(answer) => Ok(discreet.answer(answer)),
+            Err(error) => Err(discreet.error(error)),
+        }
+    }
+
+    /// As [`HttpGate::fetch`]; `discreet` learns every secret that is used.
+    async fn asked(&self, fetch: &Fetch<'_>, discreet: &mut Discreet) -> Result<Answer, ConnectorError> {
         let started = self.clock.monotonic();
         let max_retries = fetch.max_retries.unwrap_or(self.options.max_retries);
         let mut pauses = Pauses::new();
@@ -93,6 +103,7 @@ impl HttpGate {
         let mut secret = fetch.credential.read().await?;
         let (mut retries, mut refreshed) = (0, false);
         loop {
+            discreet.keep(secret.as_ref());
             let call = (fetch.call)(secret.as_ref())?;
             let (error, pause) = match self.followed(fetch, call, &mut held).await {
                 Ok(answer) => return Ok(answer),
@@ -190,7 +201,14 @@ impl HttpGate {
             Body::Form(fields) => request.form(fields),
             Body::Text(text) => request.body(text.clone()),
         };
-        let request = call.headers.iter().fold(request, |request, (name, value)| request.header(name, value));
+        // Any of them may be a credential: none is shown by whoever prints a request, or kept in a table of headers.
+        let request = call.headers.iter().fold(request, |request, (name, value)| match HeaderValue::from_str(value) {
+            Ok(mut value) => {
+                value.set_sensitive(true);
+                request.header(name, value)
+            }
+            Err(_) => request.header(name, value),
+        });
         let mut response = request.send().await.map_err(|error| trouble(&asked, error))?;
 
         let status = response.status().as_u16();
