@@ -18,6 +18,9 @@ pub async fn run(app: &App, args: &RunArgs) -> Done {
     let store = app.store_migrating(args.migrate).await?;
     safety::prove_narrow_user(app, &store).await?;
     let worker = app.worker(Arc::clone(&store))?;
+    if !app.settings.http.allow_private.is_empty() {
+        tracing::warn!("http.allow_private is not empty: private networks may be called, also without TLS");
+    }
     let scheduler = &app.settings.scheduler;
     let options = DaemonOptions {
         workers: usize::try_from(scheduler.workers).unwrap_or(1),

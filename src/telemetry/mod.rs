@@ -29,6 +29,42 @@ pub mod field {
     pub const PAGE: &str = "page";
     pub const ERROR: &str = "error";
     pub const REMEDY: &str = "remedy";
+
+    /// All names that a line may have. Each holds a key, a number, a word of ours, or a text that passed the net; a test holds
+    /// the source against this list, so a new one is a decision.
+    pub const ALLOWED: &[&str] = &[
+        RUN,
+        CONNECTION,
+        STREAM,
+        JOB,
+        CLIENT,
+        PAGE,
+        ERROR,
+        REMEDY,
+        // How a run ended.
+        "status",
+        "code",
+        "pages",
+        "seen",
+        "created",
+        "updated",
+        "unchanged",
+        "duplicate",
+        "ignored",
+        "failed",
+        "took_ms",
+        "failures",
+        "abandoned",
+        // The process itself.
+        "worker",
+        "workers",
+        "engine",
+        "version",
+        "signal",
+        "cause",
+        // The reference of a credential, never what it leads to.
+        "credential.path",
+    ];
 }
 
 /// The form of log lines.

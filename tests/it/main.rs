@@ -23,7 +23,11 @@ mod files;
 #[cfg(test)]
 mod grants;
 #[cfg(test)]
+mod log_fields;
+#[cfg(test)]
 mod main_job;
+#[cfg(test)]
+mod network;
 #[cfg(test)]
 mod runbook;
 #[cfg(test)]

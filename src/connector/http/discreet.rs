@@ -36,17 +36,25 @@ impl Discreet {
 
     /// The error without them; also where an address has made them small.
     pub(super) fn error(&self, mut error: ConnectorError) -> ConnectorError {
-        for secret in &self.0 {
-            let small = secret.expose_secret().to_ascii_lowercase();
-            while let Some(at) = error.message.to_ascii_lowercase().find(&small) {
-                error.message.replace_range(at..at + small.len(), REMOVED);
-            }
-        }
+        self.clean(&mut error.message);
         error
     }
 
-    /// The answer without them: headers and body.
+    /// One of our own texts without them, whatever their capitals.
+    fn clean(&self, text: &mut String) {
+        for secret in &self.0 {
+            let small = secret.expose_secret().to_ascii_lowercase();
+            let mut from = 0;
+            while let Some(at) = text[from..].to_ascii_lowercase().find(&small).map(|at| from + at) {
+                text.replace_range(at..at + small.len(), REMOVED);
+                from = at + REMOVED.len();
+            }
+        }
+    }
+
+    /// The answer without them: headers and body, and what was asked, which later messages begin with.
     pub(super) fn answer(&self, mut answer: Answer) -> Answer {
+        self.clean(&mut answer.asked);
         for secret in &self.0 {
             let secret = secret.expose_secret();
             if let Some(body) = without(&answer.body, secret) {
@@ -89,11 +97,15 @@ mod tests {
             status: 200,
             headers: [("link".to_owned(), "</x?key=Opaque7Kq2vX>".to_owned())].into(),
             body: Bytes::from_static(br#"{"next":"/x?key=Opaque7Kq2vX","user":"bob"}"#),
-            asked: String::new(),
+            asked: "GET h/Opaque7Kq2vX/things".to_owned(),
         };
         let answer = discreet.answer(answer);
         assert_eq!(answer.body, r#"{"next":"/x?key=[removed]","user":"bob"}"#);
+        assert_eq!(answer.asked, "GET h/[removed]/things");
         assert_eq!(answer.headers["link"], "</x?key=[removed]>");
+        let mut odd = Discreet::default();
+        odd.keep(Some(&SecretString::from("removed]")));
+        assert_eq!(odd.error(ConnectorError::new(ErrorKind::Rejected, "a removed] b")).message, "a [removed] b");
         assert!(without(b"\xff Opaque7Kq2vX", "Opaque7Kq2vX").is_some());
         assert!(without(b"nothing", "Opaque7Kq2vX").is_none());
     }

@@ -4,7 +4,7 @@
 //! make users and grant, whole programs run as a runtime user of the test's own, as they do in production.
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, OnceLock},
     time::Duration,
 };
 
@@ -103,6 +103,7 @@ pub struct TestDatabase {
     schema: Option<String>,
     /// Users that were made for this test, to be dropped with it.
     users: Mutex<Vec<String>>,
+    runtime: OnceLock<String>,
     _folder: Option<tempfile::TempDir>,
 }
 
@@ -130,6 +131,7 @@ impl TestDatabase {
             sql: Sql::Sqlite(pool),
             schema: None,
             users: Mutex::default(),
+            runtime: OnceLock::new(),
             _folder: Some(folder),
         }
     }
@@ -153,17 +155,27 @@ impl TestDatabase {
         let url = with_query(&schema);
         let options: MySqlConnectOptions = url.parse().expect("a MySQL URL");
         let pool = MySqlPoolOptions::new().max_connections(3).connect_lazy_with(options);
-        Self { url, store: None, sql: Sql::MySql(pool), schema: Some(schema), users: Mutex::default(), _folder: None }
+        Self {
+            url,
+            store: None,
+            sql: Sql::MySql(pool),
+            schema: Some(schema),
+            users: Mutex::default(),
+            runtime: OnceLock::new(),
+            _folder: None,
+        }
     }
 
-    /// Opens the test's own store and migrates it; leaves nothing behind when that fails.
+    /// Makes the schema as the server's user, and opens the test's own store as a daemon would: as a runtime user. Leaves nothing
+    /// behind when that fails.
     async fn migrated(mut self) -> Self {
-        let store = self.open().await;
+        let store = open_url(&self.url).await;
         if let Err(error) = store.migrate().await {
             self.remove().await;
             panic!("the migrations failed: {error:?}");
         }
-        self.store = Some(store);
+        store.close().await;
+        self.store = Some(open_url(&self.runtime_url().await).await);
         self
     }
 
@@ -208,12 +220,19 @@ impl TestDatabase {
         if !self.is_mysql() {
             return self.url.clone();
         }
-        let prefix = Self::user_prefix();
-        let sql = users::users_sql(self.schema(), &prefix) + &users::tables_sql(self.schema(), &prefix);
-        match self.make_users(&sql, &prefix).await {
-            Ok(password) => self.url_as(&format!("{prefix}_runtime"), password),
-            Err(_) => self.url.clone(),
+        if let Some(known) = self.runtime.get() {
+            return known.clone();
         }
+        let prefix = Self::user_prefix();
+        let runtime = format!("{prefix}_runtime");
+        let sql = users::users_sql(self.schema(), &prefix) + &users::tables_sql(self.schema(), &prefix);
+        let its_own: String =
+            sql.lines().filter(|line| line.contains(&runtime)).map(|line| format!("{line}\n")).collect();
+        let url = match self.make_users(&its_own, &prefix).await {
+            Ok(password) => self.url_as(&runtime, password),
+            Err(_) => self.url.clone(),
+        };
+        self.runtime.get_or_init(|| url).clone()
     }
 
     pub fn is_mysql(&self) -> bool {
@@ -225,8 +244,13 @@ impl TestDatabase {
         self.store.as_ref().expect("a migrated database")
     }
 
-    /// One more store on the same database, as another process would have it.
+    /// One more store on the same database, as another process would have it: once the schema is made, as the runtime user.
     pub async fn open(&self) -> SharedStore {
+        open_url(self.runtime.get().unwrap_or(&self.url)).await
+    }
+
+    /// A store as the user that may change the schema, as `tidegate migrate` has it.
+    pub async fn owner(&self) -> SharedStore {
         open_url(&self.url).await
     }
 
