@@ -2,15 +2,16 @@
 //!
 //! Owns the list of looks and what each means for the exit code. What one look finds never stops the next.
 
-use std::{net::TcpListener, time::Duration};
+use std::{net::TcpListener, path::PathBuf, time::Duration};
 
+use secrecy::ExposeSecret;
 use serde::Serialize;
 use serde_json::json;
 
 use super::{App, Done, exit::Exit, failure::Failure, migrate, print, print::Output, safety};
 use crate::{
     domain::status::ConnectionStatus,
-    settings::{NarrowUser, SettingsErrors},
+    settings::{Engine, NarrowUser, SettingsErrors},
     store::SharedStore,
     telemetry::LogFormat,
 };
@@ -92,6 +93,16 @@ fn report(app: &App, out: Output, findings: &[Finding]) -> Done {
 }
 
 async fn database(app: &App, findings: &mut Vec<Finding>) {
+    // Opening would make the file, and a look changes nothing.
+    if app.settings.database.engine == Engine::Sqlite && sqlite_file(app).is_some_and(|file| !file.exists()) {
+        let remedy = "tidegate migrate makes it";
+        return findings.push(fail(
+            "database",
+            Exit::Usage,
+            "the SQLite file of database.url is not there yet",
+            remedy,
+        ));
+    }
     let store = match app.open_store().await {
         Ok(store) => store,
         Err(error) => return findings.push(failed("database", error.into())),
@@ -123,6 +134,14 @@ async fn database(app: &App, findings: &mut Vec<Finding>) {
         findings.push(connections(&store).await);
     }
     store.close().await;
+}
+
+/// The file of `sqlite://PATH?options`.
+fn sqlite_file(app: &App) -> Option<PathBuf> {
+    let url = app.settings.database.url.expose_secret();
+    let path = url.strip_prefix("sqlite:")?;
+    let path = path.strip_prefix("//").unwrap_or(path);
+    Some(PathBuf::from(path.split('?').next().unwrap_or(path)))
 }
 
 async fn clock(app: &App, store: &SharedStore) -> Finding {

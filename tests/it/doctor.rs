@@ -83,6 +83,15 @@ on_both_engines!(doctor_tells_a_schema_that_is_behind_and_a_database_that_is_awa
 });
 
 #[tokio::test]
+async fn doctor_makes_no_database_where_there_is_none() {
+    let home = Home::new();
+    copy(&connectors(), &home.path().join("connectors"));
+    let report = look(&home, 2).await;
+    assert_eq!(level(&report, "database"), "fail");
+    assert!(!home.path().join("var").exists(), "a look changes nothing");
+}
+
+#[tokio::test]
 async fn doctor_tells_wrong_settings_all_at_once() {
     let mut home = Home::new();
     home.setting("log.format", "loud").setting("database.require_narrow_user", "maybe");
