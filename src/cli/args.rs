@@ -47,6 +47,8 @@ pub enum Command {
     RunOnce(RunOnceArgs),
     /// Apply, check or print the database schema. The only command that changes it.
     Migrate(MigrateArgs),
+    /// Print the SQL that makes the four narrow database users (MySQL, MariaDB); run nothing.
+    Grants(super::args_safety::GrantsArgs),
     /// Declare clients, providers, connections and jobs from YAML. Applying twice changes nothing.
     Apply(ApplyArgs),
     /// Print what is declared, as a declaration file.
@@ -88,6 +90,8 @@ pub enum Command {
     Alerts(AlertsCommand),
     /// Check settings, connector folders, field maps, checks, metrics, controls, alert rules and declarations: all errors at once.
     Validate(ValidateArgs),
+    /// Look at everything an installation needs: database, schema, rights, clock, connectors, network, listener, key, log.
+    Doctor,
     /// Say whether the database answers and has the schema that this program needs. For containers without a shell.
     Healthcheck,
     /// Print shell completions.

@@ -52,6 +52,9 @@ impl From<StoreError> for Failure {
             }
             StoreError::Schema(_) => Self::new(Exit::Usage, message)
                 .remedy("tidegate migrate --check shows the state; tidegate migrate mends it"),
+            StoreError::Denied { .. } => Self::new(Exit::Usage, message).remedy(
+                "an administrator runs what `tidegate grants` prints; `tidegate migrate` runs as the migrate user",
+            ),
             StoreError::Settings(_) => Self::new(Exit::Usage, message).remedy("mend database.url"),
             StoreError::Fenced { .. } => {
                 Self::new(Exit::TryLater, message).remedy("another worker has the job: try again later")

@@ -32,11 +32,13 @@ pub async fn run(app: &App, args: &MigrateArgs, out: Output) -> Done {
         })?;
         return Ok(if state == SchemaState::Current { Exit::Done } else { Exit::Usage });
     }
-    if let SchemaState::Ahead { unknown } = store.schema_state().await? {
+    let state = store.schema_state().await?;
+    if let SchemaState::Ahead { unknown } = state {
         return Err(Failure::usage(format!("the database is newer than this program (steps {unknown:?})"))
             .remedy("use the program's version that made it, or a newer one"));
     }
-    let applied = store.migrate().await?;
+    // Nothing to do needs no right to do it.
+    let applied = if state == SchemaState::Current { Vec::new() } else { store.migrate().await? };
     app.show(out, &json!({"applied": applied}), |view| {
         if applied.is_empty() {
             return "the schema is up to date".to_owned();

@@ -6,13 +6,16 @@ pub mod alerts;
 pub mod apply;
 pub mod args;
 mod args_credential;
+pub mod args_safety;
 pub mod connection;
 pub mod credential;
 pub mod demo;
+pub mod doctor;
 pub mod errors;
 pub mod exit;
 pub mod failure;
 pub mod gate;
+pub mod grants;
 pub mod jobs;
 pub mod launch;
 pub mod metrics;
@@ -26,6 +29,7 @@ pub mod quality;
 pub mod run;
 pub mod run_once;
 pub mod runs;
+pub mod safety;
 mod secret_input;
 pub mod simulator;
 pub mod validate;
@@ -151,6 +155,14 @@ impl App {
         Ok(self.inner.vault(store, gate))
     }
 
+    /// Whether this machine has certificates to trust.
+    ///
+    /// # Errors
+    /// What is wrong with the `[http]` settings.
+    pub fn speaks_tls(&self) -> Result<bool, String> {
+        Ok(self.inner.gate()?.speaks_tls())
+    }
+
     /// A worker over an open store. Broken connector folders are told on standard error; the others work.
     pub fn worker(&self, store: SharedStore) -> Result<Arc<Worker>, Failure> {
         let (worker, problems) = self
@@ -188,6 +200,7 @@ pub async fn dispatch(cli: &Cli, settings: Settings) -> Done {
         Command::Run(args) => run::run(&app, args).await,
         Command::RunOnce(args) => run_once::run(&app, args, out).await,
         Command::Migrate(args) => migrate::run(&app, args, out).await,
+        Command::Grants(args) => grants::run(&app, args, out),
         Command::Apply(args) => apply::apply(&app, args, out).await,
         Command::Export => apply::export(&app, out).await,
         Command::Provider(command) => provider::run(&app, command, out),
@@ -202,6 +215,7 @@ pub async fn dispatch(cli: &Cli, settings: Settings) -> Done {
         Command::Metrics(command) => metrics::run(&app, command, out).await,
         Command::Portal(command) => portal::run(&app, command, out).await,
         Command::Quality(command) => quality::run(&app, command, out).await,
+        Command::Doctor => doctor::run(&app, out).await,
         Command::Healthcheck => healthcheck(&app, out).await,
         Command::Validate(args) => validate::run(&app, args, None, out),
         Command::Completions { shell } => completions(*shell),
@@ -237,10 +251,15 @@ pub fn settings(config: Option<&Path>) -> Result<Settings, SettingsErrors> {
 
 /// What a command does whose settings are wrong: it is refused, but `validate` goes on to tell what else is wrong.
 pub fn without_settings(cli: &Cli, errors: &SettingsErrors) -> Done {
-    if let Command::Validate(args) = &cli.command
+    let out = Output { json: cli.json };
+    if matches!(cli.command, Command::Validate(_) | Command::Doctor)
         && let Ok(defaults) = Settings::load(None, std::iter::empty(), Path::new("no such folder"))
     {
-        return validate::run(&App::new(defaults), args, Some(errors), Output { json: cli.json });
+        let app = App::new(defaults);
+        return match &cli.command {
+            Command::Validate(args) => validate::run(&app, args, Some(errors), out),
+            _ => doctor::without_settings(&app, errors, out),
+        };
     }
     Err(Failure::usage(errors.to_string())
         .remedy("config/tidegate.toml explains every key; tidegate validate checks them"))

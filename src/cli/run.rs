@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{App, Done, args::RunArgs, credential, exit::Exit, failure::Failure, gate, run_once::parse_shard};
+use super::{App, Done, args::RunArgs, credential, exit::Exit, failure::Failure, gate, run_once::parse_shard, safety};
 use crate::{
     lifecycle,
     scheduler::due::{self, DaemonOptions},
@@ -20,6 +20,7 @@ pub async fn run(app: &App, args: &RunArgs) -> Done {
     let shard = args.shard.as_deref().map(parse_shard).transpose()?;
     let stop = lifecycle::stop_on_signals()?;
     let store = app.store_migrating(args.migrate).await?;
+    safety::prove_narrow_user(app, &store).await?;
     let worker = app.worker(Arc::clone(&store))?;
     // A wrong file of controls keeps it from starting, not from being noticed.
     gate::Gate::open(app)?;
@@ -43,6 +44,9 @@ pub async fn run(app: &App, args: &RunArgs) -> Done {
         }
     };
     credential::ready(&worker.vault, &store).await?;
+    if !app.settings.http.allow_private.is_empty() {
+        tracing::warn!("http.allow_private is not empty: private networks may be called, also without TLS");
+    }
     let scheduler = &app.settings.scheduler;
     let options = DaemonOptions {
         workers: usize::try_from(scheduler.workers).unwrap_or(1),

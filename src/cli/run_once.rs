@@ -18,6 +18,7 @@ use super::{
         Output, notices,
         progress::{JobProgress, ProgressBoard},
     },
+    safety,
 };
 use crate::{
     connector::ErrorKind,
@@ -51,6 +52,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 pub async fn run(app: &App, args: &RunOnceArgs, out: Output) -> Done {
     let shard = args.shard.as_deref().map(parse_shard).transpose()?;
     let store = app.store_migrating(args.migrate).await?;
+    safety::prove_narrow_user(app, &store).await?;
     let worker = app.worker(Arc::clone(&store))?;
     let alarm = app.alarm(Arc::clone(&store), Arc::clone(&worker.gate), Arc::new(Recorder::new(false)))?;
     due::recover(&worker).await;

@@ -12,6 +12,7 @@ use crate::{
         record::{EXTERNAL_ID_CHARS, Item, payload_hash, text_hash},
     },
     mapping::{FieldMap, Mapped},
+    telemetry::redact::scrub,
 };
 
 /// How many of a run's latest records are remembered to recognise a repeat. Past that, a repeat of an unchanged record
@@ -210,8 +211,14 @@ pub fn count_unmapped(map: &FieldMap, staged: &[Staged], into: &mut BTreeMap<Str
             map.unmapped(payload, &mut |name| {
                 if let Some(count) = into.get_mut(name) {
                     *count += 1;
+                    return;
+                }
+                // Names are the provider's, but some providers make them of what people typed.
+                let told = scrub(name);
+                if let Some(count) = into.get_mut(&*told) {
+                    *count += 1;
                 } else if into.len() < UNMAPPED_NAMES {
-                    into.insert(name.to_owned(), 1);
+                    into.insert(told.into_owned(), 1);
                 }
             });
         }

@@ -145,7 +145,7 @@ fn connector(kind: &ErrorKind, progressed: bool) -> Decision {
         ErrorKind::Policy => broken(
             status,
             kind.code(),
-            "the address is private: if that is meant (development, tests), name its network in http.allow_private",
+            "the message names the address; if a provider sent us there, treat it as an incident. Meant: http.allow_private, or base_url",
             Next::Scheduled,
         ),
         ErrorKind::Vault => broken(
@@ -195,6 +195,12 @@ fn store(error: &StoreError, progressed: bool) -> Decision {
         StoreError::Schema(_) => {
             broken(status, "schema_mismatch", "tidegate migrate --check, then tidegate migrate", Next::Scheduled)
         }
+        StoreError::Denied { .. } => broken(
+            status,
+            "rights_missing",
+            "an administrator runs what `tidegate grants` prints; the job goes on from its last committed page",
+            Next::BackOff { at_least: Duration::ZERO },
+        ),
         StoreError::Inconsistent { .. }
         | StoreError::Constraint { .. }
         | StoreError::Settings(_)

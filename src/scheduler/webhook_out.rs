@@ -14,7 +14,7 @@ use crate::{
     connector::{
         ConnectorError, ErrorKind, TrafficMeter,
         credential::CredentialSource,
-        http::{Body, Call, Fetch, HttpGate, LimitKey, Method},
+        http::{AllowedHosts, Body, Call, Fetch, HttpGate, LimitKey, Method},
     },
     domain::clock::Clock,
 };
@@ -47,8 +47,10 @@ impl Sender for WebhookOut {
                 body: Body::Text(notice.body.clone()),
             })
         };
+        let hosts = AllowedHosts::of([&self.url]);
         let fetch = Fetch {
             limit: &limit,
+            hosts: &hosts,
             credential: &*self.secret,
             traffic: &traffic,
             call: &call,

@@ -10,7 +10,8 @@ const URL: Key = Key::secret("database.url", "sqlite://var/tidegate.db");
 const MAX_CONNECTIONS: Key = Key::integer("database.max_connections", 10);
 const ACQUIRE_TIMEOUT_MS: Key = Key::integer("database.acquire_timeout_ms", 5_000);
 const OUTAGE_SECONDS: Key = Key::integer("database.outage_seconds", 75);
-pub(super) const KEYS: &[Key] = &[URL, MAX_CONNECTIONS, ACQUIRE_TIMEOUT_MS, OUTAGE_SECONDS];
+const REQUIRE_NARROW_USER: Key = Key::text("database.require_narrow_user", "auto");
+pub(super) const KEYS: &[Key] = &[URL, MAX_CONNECTIONS, ACQUIRE_TIMEOUT_MS, OUTAGE_SECONDS, REQUIRE_NARROW_USER];
 
 const EXPECTED: &str = "a URL such as sqlite://var/tidegate.db or mysql://user:password@host/database is expected";
 
@@ -20,6 +21,27 @@ pub enum Engine {
     Sqlite,
     /// MySQL and MariaDB.
     Mysql,
+}
+
+/// Whether the program refuses to run as a database user that could change the schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NarrowUser {
+    /// When any connection is `production`.
+    Auto,
+    Yes,
+    /// It is only warned of.
+    No,
+}
+
+impl NarrowUser {
+    fn parse(word: &str) -> Option<Self> {
+        match word {
+            "auto" => Some(Self::Auto),
+            "yes" => Some(Self::Yes),
+            "no" => Some(Self::No),
+            _ => None,
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -32,6 +54,7 @@ pub struct DatabaseSettings {
     pub acquire_timeout: Duration,
     /// How long the database may be away before a run gives up.
     pub outage: Duration,
+    pub require_narrow_user: NarrowUser,
 }
 
 impl DatabaseSettings {
@@ -44,6 +67,9 @@ impl DatabaseSettings {
             max_connections: values.count(&MAX_CONNECTIONS, 1..=1_000),
             acquire_timeout: values.millis(&ACQUIRE_TIMEOUT_MS, 10..=600_000),
             outage: values.seconds(&OUTAGE_SECONDS, 0..=86_400),
+            require_narrow_user: values
+                .parsed(&REQUIRE_NARROW_USER, "auto, yes or no is expected", "use one of the three", NarrowUser::parse)
+                .unwrap_or(NarrowUser::Auto),
         }
     }
 }

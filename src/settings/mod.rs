@@ -27,7 +27,7 @@ use std::path::Path;
 
 pub use alerts::{AlertSettings, WebhookSettings};
 pub use connectors::ConnectorSettings;
-pub use database::{DatabaseSettings, Engine};
+pub use database::{DatabaseSettings, Engine, NarrowUser};
 pub use error::{SettingsErrors, SettingsProblem};
 pub use http::{HttpSettings, Network};
 pub use key::{Key, Plain};

@@ -17,6 +17,9 @@ pub enum StoreError {
     /// The disk is full or the file is not writable. A person must help.
     #[error("the database cannot write: {detail}")]
     NoSpace { detail: String },
+    /// The database user lacks a right.
+    #[error("the database user may not do {detail}")]
+    Denied { detail: String },
     /// The schema is not the one this program was built for.
     #[error("{0}")]
     Schema(String),

@@ -63,6 +63,11 @@ pub(super) const STEPS: &[Step] = steps! {
     "0030" "integration_credentials",
 };
 
+/// The names of all steps, which are the names of the tables (and of the view) that they make.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    STEPS.iter().map(|step| step.name)
+}
+
 /// The SQL of all steps of an engine, in order, for `tidegate migrate --print`.
 pub fn text(sqlite: bool) -> String {
     let mut all = String::new();

@@ -24,6 +24,7 @@ pub mod open;
 pub mod page;
 pub mod quality;
 pub mod reports;
+pub mod rights;
 pub mod runs;
 pub mod schema;
 #[expect(clippy::duplicate_mod, reason = "the statements under sql/ are compiled once for each engine")]
@@ -48,6 +49,7 @@ pub trait Store:
     + launch::LaunchStore
     + alerts::AlertStore
     + credentials::CredentialStore
+    + rights::RightsStore
     + schema::SchemaStore
 {
 }
@@ -65,6 +67,7 @@ impl<T> Store for T where
         + launch::LaunchStore
         + alerts::AlertStore
         + credentials::CredentialStore
+        + rights::RightsStore
         + schema::SchemaStore
 {
 }

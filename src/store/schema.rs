@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 
 use super::StoreError;
+use crate::domain::clock::Timestamp;
 
 /// One numbered step.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -34,6 +35,9 @@ pub trait SchemaStore: Send + Sync {
 
     /// Product and version of the server, e.g. `MariaDB 10.11.19`.
     async fn server_version(&self) -> Result<String, StoreError>;
+
+    /// The database's clock, by which leases are measured.
+    async fn server_time(&self) -> Result<Timestamp, StoreError>;
 
     async fn schema_state(&self) -> Result<SchemaState, StoreError>;
 

@@ -13,7 +13,11 @@ use std::{
 };
 
 use tracing_subscriber::{
-    EnvFilter, filter::LevelFilter, fmt::MakeWriter, layer::SubscriberExt, util::SubscriberInitExt,
+    EnvFilter,
+    filter::{LevelFilter, filter_fn},
+    fmt::MakeWriter,
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
 };
 
 /// Names of span and event fields, so that a search for one finds all.
@@ -26,6 +30,42 @@ pub mod field {
     pub const PAGE: &str = "page";
     pub const ERROR: &str = "error";
     pub const REMEDY: &str = "remedy";
+
+    /// All names that a line may have. Each holds a key, a number, a word of ours, or a text that passed the net; a test holds
+    /// the source against this list, so a new one is a decision.
+    pub const ALLOWED: &[&str] = &[
+        RUN,
+        CONNECTION,
+        STREAM,
+        JOB,
+        CLIENT,
+        PAGE,
+        ERROR,
+        REMEDY,
+        // How a run ended.
+        "status",
+        "code",
+        "pages",
+        "seen",
+        "created",
+        "updated",
+        "unchanged",
+        "duplicate",
+        "ignored",
+        "failed",
+        "took_ms",
+        "failures",
+        "abandoned",
+        // The process itself.
+        "worker",
+        "workers",
+        "engine",
+        "version",
+        "signal",
+        "cause",
+        // The reference of a credential, never what it leads to.
+        "credential.path",
+    ];
 }
 
 /// The form of log lines.
@@ -75,7 +115,30 @@ pub fn init(format: LogFormat, level: &str) -> Result<(), TelemetryError> {
         LogFormat::Json => true,
     };
     let colour = !json && io::stderr().is_terminal();
-    subscriber(json, colour, level, Stderr).map_err(TelemetryError::Level)?.try_init().map_err(TelemetryError::Already)
+    subscriber(json, colour, level, Stderr)
+        .map_err(TelemetryError::Level)?
+        .try_init()
+        .map_err(TelemetryError::Already)?;
+    std::panic::set_hook(Box::new(
+        |panic| tracing::error!(error = %panicked(panic.payload(), panic.location()), "panic"),
+    ));
+    Ok(())
+}
+
+/// A panic as it may be told: its message may quote whatever the code was working on, so it passes the net and is kept short.
+fn panicked(payload: &dyn std::any::Any, location: Option<&std::panic::Location<'_>>) -> String {
+    const SHOWN: usize = 200;
+    let text = payload.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a message");
+    let place = location.map_or_else(String::new, |at| format!("{}:{}: ", at.file(), at.line()));
+    format!("{place}{}", redact::scrub(text).chars().take(SHOWN).collect::<String>())
+}
+
+/// Whether an event may be told at all, whatever the level: what others trace of requests, statements and handshakes is theirs
+/// to format, so nothing of it is told but warnings.
+fn is_told(metadata: &tracing::Metadata<'_>) -> bool {
+    let ours = metadata.target() == "tidegate" || metadata.target().starts_with("tidegate::");
+    ours || *metadata.level() <= tracing::Level::WARN
 }
 
 type Subscriber = Box<dyn tracing::Subscriber + Send + Sync>;
@@ -90,7 +153,7 @@ where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
     let filter = EnvFilter::builder().parse(level)?;
-    let registry = tracing_subscriber::registry().with(filter);
+    let registry = tracing_subscriber::registry().with(filter).with(filter_fn(is_told));
     let writer = Scrubbed(writer);
     Ok(if json {
         let lines = tracing_subscriber::fmt::layer().json().flatten_event(true).with_current_span(false);
@@ -223,6 +286,34 @@ mod tests {
         let top = Step("page was not stored".to_owned(), Some(Box::new(middle)));
         let told = chain(&top).to_string();
         assert_eq!(told, "page was not stored: connecting: no route to mysql://u:[removed]@db/x");
+    }
+
+    #[test]
+    fn p18_what_others_trace_of_their_work_is_not_told_at_any_level() {
+        let memory = Memory::default();
+        let sink = memory.clone();
+        let subscriber = subscriber(false, false, "trace,h2=trace", move || sink.clone()).unwrap();
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::debug!(target: "h2::codec", "send frame=Headers hush");
+            tracing::trace!(target: "hyper_util::client", "hush");
+            tracing::info!(target: "tidegate_like", "hush");
+            tracing::warn!(target: "rustls", "a warning");
+            tracing::trace!("ours");
+        });
+        let told = String::from_utf8(memory.0.lock().unwrap().clone()).unwrap();
+        assert!(!told.contains("hush") && told.contains("a warning") && told.contains("ours"), "{told}");
+    }
+
+    #[test]
+    fn p18_a_panic_passes_the_net() {
+        let payload: Box<dyn std::any::Any + Send> =
+            Box::new("no row for ada@example.test with token=abcdefgh".to_owned());
+        let told = panicked(payload.as_ref(), Some(std::panic::Location::caller()));
+        assert!(
+            told.contains("telemetry/mod.rs:") && told.contains("no row for [removed] with token=[removed]"),
+            "{told}"
+        );
+        assert!(panicked(&7_i32, None).contains("without a message"));
     }
 
     #[test]

@@ -7,7 +7,8 @@ use std::{borrow::Cow, sync::LazyLock};
 
 use regex::{Captures, Regex};
 
-const REMOVED: &str = "[removed]";
+/// What stands where something was taken out.
+pub const REMOVED: &str = "[removed]";
 
 /// One alternation, so that a text is walked through once. No pattern takes a quote or a backslash with it: a line of JSON stays one.
 static PATTERNS: LazyLock<Regex> = LazyLock::new(|| {

@@ -17,15 +17,23 @@ mod architecture;
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod canary;
+#[cfg(test)]
 mod commands;
+#[cfg(test)]
+mod doctor;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod files;
 #[cfg(test)]
+mod grants;
+#[cfg(test)]
 mod launch;
 #[cfg(test)]
 mod launch_commands;
+#[cfg(test)]
+mod log_fields;
 #[cfg(test)]
 mod main_job;
 #[cfg(test)]
@@ -40,6 +48,8 @@ mod metrics_model;
 mod metrics_publish;
 #[cfg(test)]
 mod metrics_values;
+#[cfg(test)]
+mod network;
 #[cfg(test)]
 mod oauth;
 #[cfg(test)]

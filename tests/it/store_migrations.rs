@@ -214,7 +214,7 @@ on_both_engines!(a_migration_that_was_killed_goes_on_where_it_was, |db| {
             db.sql.ok("delete from _sqlx_migrations where version = 30").await;
             assert_eq!(db.store().schema_state().await.expect("a state"), SchemaState::Behind { missing: vec![30] });
         }
-        let steps = db.store().migrate().await.expect("the migrations");
+        let steps = db.owner().await.migrate().await.expect("the migrations");
         assert_eq!(steps.iter().map(|step| step.version).collect::<Vec<_>>(), [30]);
         assert_eq!(db.store().schema_state().await.expect("a state"), SchemaState::Current);
         assert_eq!(db.sql.number("select count(*) from crm_lead_events").await, 0);
@@ -224,7 +224,7 @@ on_both_engines!(a_migration_that_was_killed_goes_on_where_it_was, |db| {
 on_both_engines!(a_newer_or_an_edited_schema_is_told_and_refused, |db| {
     db.sql.ok("insert into _sqlx_migrations (version, description, success, checksum, execution_time) values (9999, 'x', 1, '', 0)").await;
     assert_eq!(db.store().schema_state().await.expect("a state"), SchemaState::Ahead { unknown: vec![9999] });
-    let refused = db.store().migrate().await;
+    let refused = db.owner().await.migrate().await;
     assert!(matches!(&refused, Err(StoreError::Schema(text)) if text.contains("9999")), "{refused:?}");
     db.sql.ok("delete from _sqlx_migrations where version = 9999").await;
 
@@ -232,7 +232,7 @@ on_both_engines!(a_newer_or_an_edited_schema_is_told_and_refused, |db| {
     db.sql.ok(&format!("update _sqlx_migrations set checksum = {edited} where version = 3")).await;
     let state = db.store().schema_state().await.expect("a state");
     assert!(matches!(state, SchemaState::Dirty { version: 3, .. }), "{state:?}");
-    let refused = db.store().migrate().await;
+    let refused = db.owner().await.migrate().await;
     assert!(matches!(&refused, Err(StoreError::Schema(text)) if text.contains("migration 3")), "{refused:?}");
 });
 

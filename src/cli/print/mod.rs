@@ -6,6 +6,7 @@
 pub mod alerts;
 pub mod catalogue;
 pub mod credentials;
+pub mod doctor;
 pub mod errors;
 pub mod jobs;
 pub mod launch;

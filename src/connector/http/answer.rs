@@ -21,8 +21,8 @@ const MAX_WORD: usize = 64;
 const WORD_KEYS: [&str; 9] =
     ["category", "errorType", "policyName", "code", "error_code", "errorCode", "type", "error", "status"];
 
-/// A successful answer.
-#[derive(Debug, Clone)]
+/// A successful answer. Its `Debug` form tells neither headers nor body.
+#[derive(Clone)]
 pub struct Answer {
     pub status: u16,
     /// Names in lower case; a repeated header keeps its last value.
@@ -30,6 +30,12 @@ pub struct Answer {
     pub body: Bytes,
     /// Method, host and path, for messages.
     pub asked: String,
+}
+
+impl std::fmt::Debug for Answer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} answered {} with {} bytes", self.asked, self.status, self.body.len())
+    }
 }
 
 impl Answer {
@@ -95,7 +101,7 @@ pub(super) fn refusal(status: u16, asked: &str, body: &[u8], wait: Option<Durati
         429 => (ErrorKind::RateLimited { retry_after: wait }, "a limit is used up"),
         503 if wait.is_some() => (ErrorKind::RateLimited { retry_after: wait }, "asked to come back later"),
         408 | 500.. => (ErrorKind::Unavailable, "the provider failed"),
-        300..=399 => (ErrorKind::Rejected, "redirects are not followed"),
+        300..=399 => (ErrorKind::Rejected, "such an answer was not asked for"),
         _ => (ErrorKind::Rejected, "the request is refused"),
     };
     let word = error_word(body).map(|word| format!(" ({word})")).unwrap_or_default();

@@ -38,6 +38,11 @@ impl From<Failure> for Unanswered {
             Failure::Final(error) | Failure::Unauthorized(error) | Failure::Limited(error, _) => {
                 Self { error, arrived: false }
             }
+            // Tokens and keys are never sent on to another address.
+            Failure::Elsewhere { status, .. } => {
+                let message = format!("the service answered {status} and named another address");
+                Self { error: ConnectorError::new(ErrorKind::Rejected, message), arrived: true }
+            }
             Failure::Trouble { error, arrived } => Self { error, arrived },
         }
     }
@@ -52,7 +57,7 @@ impl HttpGate {
         self.policy.check(&call.url).map_err(|error| Unanswered { error, arrived: false })?;
         let asked = answer::asked(call.method, &call.url);
         let mut response =
-            self.prepare(&asked, call)?.send().await.map_err(|error| super::send::trouble(&asked, error))?;
+            self.prepare(&asked, &call)?.send().await.map_err(|error| super::send::trouble(&asked, error))?;
         let status = response.status().as_u16();
         let hold_back = wait::from_headers(status, response.headers(), self.clock.now());
         let mut body = Zeroizing::new(Vec::new());

@@ -5,9 +5,14 @@
 //! No request goes to an address that the network policy forbids, and no error text holds a query, a body or a secret.
 
 mod answer;
+mod discreet;
 mod exchange;
+mod hosts;
 mod limits;
 mod policy;
+#[cfg(test)]
+mod policy_tests;
+mod redirect;
 mod retry;
 mod send;
 mod wait;
@@ -22,6 +27,7 @@ use std::{
 
 pub use answer::Answer;
 pub use exchange::{Reply, Unanswered};
+pub use hosts::AllowedHosts;
 pub use limits::LimitKey;
 use limits::Limits;
 pub use policy::NetworkPolicy;
@@ -141,7 +147,7 @@ impl HttpGate {
     }
 }
 
-/// What both clients have in common: no redirects, no proxy, no hidden retries, every wait bounded.
+/// What both clients have in common: no redirects of their own, no proxy, no hidden retries, every wait bounded.
 fn client(options: &GateOptions, resolver: policy::GuardedResolver) -> reqwest::ClientBuilder {
     reqwest::Client::builder()
         .user_agent(concat!("tidegate/", env!("CARGO_PKG_VERSION")))

@@ -89,8 +89,12 @@ fn forbidden_v6(address: Ipv6Addr) -> bool {
         [0, 0, 0, 0, 0, 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => inner(high, low),
         [0, 0, 0, 0, 0, 0, ..] | [0, 0, 0, 0, 0xffff, 0, ..] => true,
         [0x2002, high, low, ..] => inner(high, low),
-        // Local NAT64, Teredo, documentation, discard.
-        [0x64, 0xff9b, 1, ..] | [0x2001, 0, ..] | [0x2001, 0xdb8, ..] | [0x3fff, ..] | [0x100, 0, 0, 0, ..] => true,
+        // ISATAP: the tunnel's other end is the address in the last 32 bits.
+        [.., 0 | 0x200, 0x5efe, high, low] if inner(high, low) => true,
+        // Local NAT64, protocol assignments (with Teredo, benchmarking, ORCHID), documentation, discard.
+        [0x64, 0xff9b, 1, ..] | [0x2001, 0..0x200, ..] | [0x2001, 0xdb8, ..] | [0x3fff, ..] | [0x100, 0, 0, 0, ..] => {
+            true
+        }
         // Only 2000::/3 is handed out; unique local, link-local, site-local and multicast lie outside of it.
         [first, ..] => first & 0xe000 != 0x2000,
     }

@@ -7,10 +7,14 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use reqwest::header::HeaderValue;
 use secrecy::SecretString;
 use url::Url;
 
-use super::{Answer, HttpGate, LimitKey, answer, limits::Hold, policy::NameForbidden, retry::Pauses, wait};
+use super::{
+    AllowedHosts, Answer, HttpGate, LimitKey, answer, discreet::Discreet, limits::Hold, policy::NameForbidden,
+    redirect, retry::Pauses, wait,
+};
 use crate::connector::{ConnectorError, ErrorKind, TrafficMeter, credential::CredentialSource};
 
 /// The methods that reading needs.
@@ -29,8 +33,8 @@ impl Method {
     }
 }
 
-/// What is sent along.
-#[derive(Debug, Clone, PartialEq)]
+/// What is sent along. May hold secrets and persons: it has no `Debug`.
+#[derive(Clone, PartialEq)]
 pub enum Body {
     None,
     Json(serde_json::Value),
@@ -51,6 +55,8 @@ pub struct Call {
 /// What the loop needs to know about a request and whose it is.
 pub struct Fetch<'a> {
     pub limit: &'a LimitKey,
+    /// Where the request, its redirects and its next pages may go.
+    pub hosts: &'a AllowedHosts,
     pub credential: &'a dyn CredentialSource,
     pub traffic: &'a TrafficMeter,
     /// Makes the request from the secret; called anew after a 401, with the secret read anew.
@@ -69,6 +75,8 @@ pub(super) enum Failure {
     Unauthorized(ConnectorError),
     /// A limit: hold back for so long, if the provider said.
     Limited(ConnectorError, Option<Duration>),
+    /// Sent to another address.
+    Elsewhere { status: u16, location: Option<String> },
     /// Connection or server trouble; `arrived` when the provider may have seen the request.
     Trouble { error: ConnectorError, arrived: bool },
 }
@@ -79,6 +87,15 @@ impl HttpGate {
     /// # Errors
     /// Every [`ErrorKind`] but `PositionExpired` and `Stuck`.
     pub async fn fetch(&self, fetch: &Fetch<'_>) -> Result<Answer, ConnectorError> {
+        let mut discreet = Discreet::default();
+        match self.asked(fetch, &mut discreet).await {
+            Ok(answer) => Ok(discreet.answer(answer)),
+            Err(error) => Err(discreet.error(error)),
+        }
+    }
+
+    /// As [`HttpGate::fetch`]; `discreet` learns every secret that is used.
+    async fn asked(&self, fetch: &Fetch<'_>, discreet: &mut Discreet) -> Result<Answer, ConnectorError> {
         let started = self.clock.monotonic();
         let max_retries = fetch.max_retries.unwrap_or(self.options.max_retries);
         let mut pauses = Pauses::new();
@@ -86,11 +103,9 @@ impl HttpGate {
         let mut secret = fetch.credential.read().await?;
         let (mut retries, mut refreshed) = (0, false);
         loop {
+            discreet.keep(secret.as_ref());
             let call = (fetch.call)(secret.as_ref())?;
-            self.policy.check(&call.url)?;
-            self.admitted(fetch, &call, &mut held).await?;
-            fetch.traffic.request();
-            let (error, pause) = match self.attempt(fetch, call).await {
+            let (error, pause) = match self.followed(fetch, call, &mut held).await {
                 Ok(answer) => return Ok(answer),
                 Err(Failure::Final(error)) => return Err(error),
                 Err(Failure::Unauthorized(error)) if refreshed => return Err(error),
@@ -107,6 +122,10 @@ impl HttpGate {
                 }
                 Err(Failure::Trouble { error, arrived }) if arrived && !fetch.safe_to_repeat => return Err(error),
                 Err(Failure::Trouble { error, .. }) => (error, pauses.next()),
+                // Redirects are followed before they get here.
+                Err(Failure::Elsewhere { status, .. }) => {
+                    return Err(ConnectorError::new(ErrorKind::Rejected, format!("the provider answered {status}")));
+                }
             };
             let spent = (self.clock.monotonic() - started).saturating_sub(held);
             if retries >= max_retries || spent + pause > self.options.retry_budget {
@@ -115,6 +134,32 @@ impl HttpGate {
             retries += 1;
             fetch.traffic.retry();
             self.clock.sleep(pause).await;
+        }
+    }
+
+    /// Sends a request and follows where it is sent on to. Every address is checked as the first one was, and every hop counts.
+    async fn followed(&self, fetch: &Fetch<'_>, call: Call, held: &mut Duration) -> Result<Answer, Failure> {
+        let (mut call, mut hops, mut bare) = (call, 0, false);
+        loop {
+            self.policy.check(&call.url).and_then(|()| fetch.hosts.check(&call.url)).map_err(Failure::Final)?;
+            self.admitted(fetch, &call, held).await.map_err(Failure::Final)?;
+            fetch.traffic.request();
+            match self.attempt(fetch, &call).await {
+                Err(Failure::Elsewhere { status, location }) => {
+                    let (next, dropped) =
+                        redirect::follow(&call, status, location.as_deref(), hops).map_err(Failure::Final)?;
+                    (call, hops, bare) = (next, hops + 1, bare || dropped);
+                }
+                // The credential was not sent along, so it was not refused either.
+                Err(Failure::Unauthorized(error)) if bare => {
+                    let message = format!(
+                        "{}; the request was sent on to another origin, where the credential does not go",
+                        error.message
+                    );
+                    return Err(Failure::Final(ConnectorError::new(ErrorKind::Rejected, message)));
+                }
+                ended => return ended,
+            }
         }
     }
 
@@ -139,13 +184,16 @@ impl HttpGate {
         Ok(())
     }
 
-    async fn attempt(&self, fetch: &Fetch<'_>, call: Call) -> Result<Answer, Failure> {
+    async fn attempt(&self, fetch: &Fetch<'_>, call: &Call) -> Result<Answer, Failure> {
         let asked = answer::asked(call.method, &call.url);
         let mut response = self.prepare(&asked, call)?.send().await.map_err(|error| trouble(&asked, error))?;
 
         let status = response.status().as_u16();
         let hold_back = wait::from_headers(status, response.headers(), self.clock.now());
         let headers = answer::header_map(response.headers());
+        if redirect::is_redirect(status) {
+            return Err(Failure::Elsewhere { status, location: headers.get("location").cloned() });
+        }
         let body = self.body(&asked, fetch.traffic, &mut response).await;
         if response.status().is_success() {
             // The window is used up with this answer: the next request would be refused.
@@ -173,15 +221,15 @@ impl HttpGate {
     }
 
     /// The request on the client that its scheme needs.
-    pub(super) fn prepare(&self, asked: &str, call: Call) -> Result<reqwest::RequestBuilder, Failure> {
+    pub(super) fn prepare(&self, asked: &str, call: &Call) -> Result<reqwest::RequestBuilder, Failure> {
         let client = match (call.url.scheme(), self.tls_client()) {
             ("https", Some(client)) => client,
             ("https", None) => return Err(Failure::Final(no_certificates(asked))),
             _ => &self.plain_client,
         };
         let request = match call.method {
-            Method::Get => client.get(call.url),
-            Method::Post => client.post(call.url),
+            Method::Get => client.get(call.url.clone()),
+            Method::Post => client.post(call.url.clone()),
         };
         let request = match &call.body {
             Body::None => request,
@@ -189,7 +237,14 @@ impl HttpGate {
             Body::Form(fields) => request.form(fields),
             Body::Text(text) => request.body(text.clone()),
         };
-        Ok(call.headers.iter().fold(request, |request, (name, value)| request.header(name, value)))
+        // Any of them may be a credential: none is shown by whoever prints a request, or kept in a table of headers.
+        Ok(call.headers.iter().fold(request, |request, (name, value)| match HeaderValue::from_str(value) {
+            Ok(mut value) => {
+                value.set_sensitive(true);
+                request.header(name, value)
+            }
+            Err(_) => request.header(name, value),
+        }))
     }
 
     /// Reads a body in chunks; what a small compressed body inflates to is counted, not what arrived.

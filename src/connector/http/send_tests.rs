@@ -38,6 +38,18 @@ impl Case {
     }
 
     async fn run(&self) -> Result<Answer, ConnectorError> {
+        let result = self.ask().await;
+        if let Err(error) = &result {
+            assert!(error.message.contains("127.0.0.1"), "{error}");
+        }
+        result
+    }
+
+    async fn gate_error(&self) -> ConnectorError {
+        self.ask().await.unwrap_err()
+    }
+
+    async fn ask(&self) -> Result<Answer, ConnectorError> {
         let limit = LimitKey { account: "p/1".into(), requests_per_second: None, burst: None };
         let url: Url = format!("{}/v1/things?api_key=hush", self.server.base).parse().unwrap();
         let call = |secret: Option<&SecretString>| {
@@ -45,8 +57,10 @@ impl Case {
             let headers = vec![("authorization".to_owned(), format!("Bearer {token}"))];
             Ok(Call { method: self.method, url: url.clone(), headers, body: Body::None })
         };
+        let hosts = AllowedHosts::of([&url]);
         let fetch = Fetch {
             limit: &limit,
+            hosts: &hosts,
             credential: self.secrets.as_ref(),
             traffic: &self.traffic,
             call: &call,
@@ -59,7 +73,6 @@ impl Case {
                 let whole = format!("{error} {error:?} {:?}", error.source);
                 assert!(!whole.contains(hidden), "{whole}");
             }
-            assert!(error.message.contains("127.0.0.1") && error.message.contains("/v1/things"), "{error}");
         }
         result
     }
@@ -117,11 +130,73 @@ async fn server_errors_are_repeated_up_to_the_cap_and_refusals_are_not() {
         (404, ErrorKind::Rejected),
         (410, ErrorKind::Rejected),
         (422, ErrorKind::Rejected),
-        (302, ErrorKind::Rejected),
+        (302, ErrorKind::Policy),
+        (304, ErrorKind::Rejected),
     ] {
         let case = Case::new(vec![answer(status, "Location: http://127.0.0.1:9/\r\n", "PAYLOAD")]).await;
         assert_eq!(case.run().await.unwrap_err().kind, kind, "{status}");
         assert_eq!(case.server.seen().len(), 1, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_is_followed_by_hand_at_most_three_times_and_every_hop_is_counted() {
+    let on = |to: &str| answer(302, &format!("Location: {to}\r\n"), "");
+    let case = Case::new(vec![on("/v2/a"), on("/v2/b?x=1"), on("../v3"), answer(200, "", "{}")]).await;
+    case.run().await.unwrap();
+    let seen = case.server.seen();
+    assert_eq!(seen.len(), 4);
+    assert!(seen[3].starts_with("GET /v3 ") && seen[3].contains("Bearer tok-1"), "the same origin: {}", seen[3]);
+    assert_eq!(case.traffic.take().requests, 4);
+
+    let case = Case::new(vec![on("/again")]).await;
+    let error = case.run().await.unwrap_err();
+    assert!(error.kind == ErrorKind::Rejected && error.message.contains("three times"), "{error}");
+    assert_eq!(case.server.seen().len(), 4);
+}
+
+#[tokio::test]
+async fn a_redirect_to_another_host_takes_no_credential_along_and_a_401_there_says_nothing_about_it() {
+    for (status, expected) in [(200, None), (401, Some(ErrorKind::Rejected))] {
+        let other = RawServer::start(vec![answer(status, "", "{}")]).await;
+        let case = Case::new(vec![answer(307, &format!("Location: {}/v9\r\n", other.base), "")]).await;
+        let own: Url = case.server.base.parse().unwrap();
+        let hosts = AllowedHosts::of([&own, &other.base.parse().unwrap()]);
+        let limit = LimitKey { account: "p/1".into(), requests_per_second: None, burst: None };
+        let call = |secret: Option<&SecretString>| {
+            let token = secret.map(|s| s.expose_secret().to_owned()).unwrap_or_default();
+            let headers = vec![("X-Api-Key".to_owned(), token.clone()), ("Authorization".to_owned(), token)];
+            Ok(Call { method: Method::Get, url: own.clone(), headers, body: Body::None })
+        };
+        let fetch = Fetch {
+            limit: &limit,
+            hosts: &hosts,
+            credential: case.secrets.as_ref(),
+            traffic: &case.traffic,
+            call: &call,
+            safe_to_repeat: true,
+            max_retries: None,
+        };
+        assert_eq!(case.gate.fetch(&fetch).await.err().map(|error| error.kind), expected);
+        assert!(case.server.seen()[0].contains("tok-1"));
+        assert_eq!(other.seen().len(), 1);
+        assert!(!other.seen()[0].contains("tok-"), "{}", other.seen()[0]);
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_into_the_inside_is_refused_and_not_connected_to() {
+    for to in [
+        "http://169.254.169.254/latest/",
+        "https://10.0.0.1/",
+        "http://[::1]:9/",
+        "file:///etc/passwd",
+        "//localhost:9/",
+    ] {
+        let case = Case::new(vec![answer(302, &format!("Location: {to}\r\n"), ""), answer(200, "", "{}")]).await;
+        let error = case.gate_error().await;
+        assert_eq!(error.kind, ErrorKind::Policy, "{to}: {error}");
+        assert_eq!(case.server.seen().len(), 1, "{to}");
     }
 }
 

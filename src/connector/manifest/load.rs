@@ -6,6 +6,7 @@
 use std::{cell::RefCell, sync::Arc};
 
 use serde_json::{Value, json};
+use url::Url;
 
 use super::{
     load_request, load_slicing,
@@ -37,6 +38,8 @@ pub(super) struct Loaded {
     /// The option that a plain-text secret becomes.
     pub credential: Option<String>,
     pub facts: Facts,
+    /// The base addresses that `x-tidegate.environments` names.
+    pub environments: Vec<Url>,
 }
 
 /// What `x-tidegate` says about the provider.
@@ -139,6 +142,7 @@ fn root(tree: &Node, load: &Load) -> Option<Loaded> {
 
     let mut facts = Facts::default();
     let mut identity = None;
+    let mut environments = Vec::new();
     let mut credential = secret_option(&specification);
     if let Some(node) = tree.get("x-tidegate")
         && let Some((_, ours)) = source.open(node, "x-tidegate".to_owned(), &["x-tidegate"])
@@ -166,6 +170,7 @@ fn root(tree: &Node, load: &Load) -> Option<Loaded> {
             identity = asked.template("path", true).map(|path| IdentityPlan { stream: check_stream, path, account_id });
             asked.finish(&[]);
         }
+        environments = super::hosts::environments(&ours);
         facts = Facts {
             provider_key: text("provider_key"),
             name: text("name"),
@@ -186,6 +191,7 @@ fn root(tree: &Node, load: &Load) -> Option<Loaded> {
         specification,
         credential,
         facts,
+        environments,
     })
 }
 

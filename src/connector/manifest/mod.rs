@@ -8,6 +8,7 @@
 
 pub mod datetime;
 pub mod duration;
+mod hosts;
 mod json_view;
 pub mod literal;
 mod load;
@@ -39,7 +40,7 @@ use template::Scope;
 use super::{
     Connector, ConnectorError, ErrorKind, Identity, Page, PullRequest, StreamSpec, TrafficMeter,
     credential::CredentialSource,
-    http::{Body, Call, Fetch, HttpGate, LimitKey, Method},
+    http::{AllowedHosts, Body, Call, Fetch, HttpGate, LimitKey, Method},
     registry::ConnectionFacts,
 };
 use crate::domain::status::SyncMode;
@@ -52,13 +53,16 @@ pub struct ManifestConnector {
     credential: Arc<dyn CredentialSource>,
     gate: Arc<HttpGate>,
     limit: LimitKey,
+    /// All that may be asked, whatever the provider answers.
+    hosts: AllowedHosts,
 }
 
 impl ManifestConnector {
     /// Binds a manifest to a connection.
     ///
     /// # Errors
-    /// [`ErrorKind::Settings`] when the connection's options are not what the manifest asks for.
+    /// [`ErrorKind::Settings`] when the connection's options are not what the manifest asks for, [`ErrorKind::Policy`] when
+    /// they lead out of the domain that the manifest names.
     pub fn new(manifest: &Manifest, provider_key: &str, facts: ConnectionFacts) -> Result<Self, ConnectorError> {
         let loaded = Arc::clone(&manifest.0);
         settings::check(&loaded.specification, loaded.credential.as_deref(), &facts.config)?;
@@ -67,7 +71,10 @@ impl ManifestConnector {
             requests_per_second: loaded.facts.requests_per_second,
             burst: loaded.facts.burst,
         };
-        Ok(Self { loaded, config: Arc::new(facts.config), credential: facts.credential, gate: facts.gate, limit })
+        let config = Arc::new(facts.config);
+        let scope = Scope::new(facts.gate.clock().now(), &config);
+        let hosts = hosts::allowed(&loaded, &scope, config.get("base_url").and_then(Value::as_str))?;
+        Ok(Self { loaded, config, credential: facts.credential, gate: facts.gate, limit, hosts })
     }
 
     fn config_with(&self, secret: Option<&SecretString>) -> Result<Arc<Value>, ConnectorError> {
@@ -119,6 +126,7 @@ impl Connector for ManifestConnector {
         };
         let fetch = Fetch {
             limit: &self.limit,
+            hosts: &self.hosts,
             credential: self.credential.as_ref(),
             traffic: &traffic,
             call: &call,

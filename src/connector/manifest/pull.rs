@@ -135,6 +135,7 @@ impl<'a> Pull<'a> {
         };
         let fetch = Fetch {
             limit: &self.connector.limit,
+            hosts: &self.connector.hosts,
             credential: self.connector.credential.as_ref(),
             traffic: &self.request.traffic,
             call: &call,

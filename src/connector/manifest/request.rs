@@ -14,9 +14,12 @@ use super::{
     python,
     template::{Engine, Scope, Template},
 };
-use crate::connector::{
-    ConnectorError, ErrorKind,
-    http::{Body, Call, Method},
+use crate::{
+    connector::{
+        ConnectorError, ErrorKind,
+        http::{Body, Call, Method},
+    },
+    telemetry::redact::REMOVED,
 };
 
 /// What varies from page to page.
@@ -145,6 +148,7 @@ pub(super) fn build(
             next
         }
     };
+    drop_removed(&mut url);
     // A next page's address already holds most of what is added to each request.
     let there: Vec<String> = url.query_pairs().map(|(name, _)| name.into_owned()).collect();
     let fresh: Vec<_> = parts.query.iter().filter(|(name, _)| !there.contains(name)).collect();
@@ -153,6 +157,14 @@ pub(super) fn build(
     }
     let method = if plan.post { Method::Post } else { Method::Get };
     Ok(Call { method, url, headers: parts.headers, body })
+}
+
+/// A next page's address may repeat the credential, which the gate has taken out: it is put in anew.
+fn drop_removed(url: &mut Url) {
+    let pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
+    if pairs.iter().any(|(_, value)| value == REMOVED) {
+        url.query_pairs_mut().clear().extend_pairs(pairs.iter().filter(|(_, value)| value != REMOVED));
+    }
 }
 
 fn body(engine: &Engine, plan: &BodyPlan, scope: &Scope, parts: &mut Parts) -> Result<Body, ConnectorError> {

@@ -147,6 +147,35 @@ pub(super) fn settings_error(error: &sqlx::Error) -> StoreError {
     })
 }
 
+/// Numbers with which a server denies a statement to a user.
+const DENIED: [u16; 5] = [1142, 1143, 1044, 1227, 1370];
+
+/// MariaDB: the user was not granted this role.
+const NO_ROLE: u16 = 1959;
+
+/// Whether the server denied the statement for want of a right.
+pub(super) fn is_denied(error: &sqlx::Error) -> bool {
+    number(error).is_some_and(|number| DENIED.contains(&number))
+}
+
+pub(super) fn is_no_role_of_ours(error: &sqlx::Error) -> bool {
+    number(error) == Some(NO_ROLE)
+}
+
+fn number(error: &sqlx::Error) -> Option<u16> {
+    error.as_database_error()?.try_downcast_ref::<MySqlDatabaseError>().map(MySqlDatabaseError::number)
+}
+
+/// `INSERT on crm_leads` of "INSERT command denied to user 'x'@'y' for table `z`.`crm_leads`": neither user nor host.
+fn denied(message: &str) -> String {
+    let word = message.split(" command denied").next().filter(|word| word.len() <= 40 && !word.contains('\''));
+    let table = message.rsplit(['`', '\'']).find(|part| !part.is_empty() && is_name(part));
+    match (word, table) {
+        (Some(word), Some(table)) if word != message => format!("{word} on {table}"),
+        _ => "what it needs".to_owned(),
+    }
+}
+
 /// Server error numbers, sorted by what can be done about them.
 pub(super) fn classify(during: &'static str, error: &dyn DatabaseError) -> Class {
     let Some(inner) = error.try_downcast_ref::<MySqlDatabaseError>() else {
@@ -178,6 +207,7 @@ pub(super) fn classify(during: &'static str, error: &dyn DatabaseError) -> Class
         1044 | 1045 | 1049 | 1698 | 1251 | 1524 => Class::Final(StoreError::Settings(format!(
             "the database does not let us in (MySQL error {number}): check user, password and schema of database.url"
         ))),
+        1142 | 1143 | 1227 | 1370 => Class::Final(StoreError::Denied { detail: denied(message) }),
         1146 | 1054 => Class::Final(StoreError::Schema(format!(
             "the schema does not fit this program ({message}); run `tidegate migrate`"
         ))),
@@ -241,6 +271,13 @@ mod tests {
         ] {
             assert_eq!(constraint_of(number, message).trim_end_matches(" at row 1"), name, "{message}");
         }
+        let said = "INSERT command denied to user 'x'@'%' for table `a`.`crm_leads`";
+        assert_eq!(denied(said), "INSERT on crm_leads");
+        assert_eq!(
+            denied("SELECT, UPDATE command denied to user 'x'@'%' for table 'crm_leads'"),
+            "SELECT, UPDATE on crm_leads"
+        );
+        assert_eq!(denied("Access denied; you need (at least one of) the SUPER privilege(s)"), "what it needs");
         assert!(!without_values(1062, "Duplicate entry 'secret'").contains("secret"));
     }
 }

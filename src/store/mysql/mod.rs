@@ -56,6 +56,7 @@ macro_rules! version {
 }
 
 mod dialect;
+mod rights;
 
 #[path = "../sql/bulk.rs"]
 mod bulk;

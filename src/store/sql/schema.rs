@@ -19,11 +19,14 @@ use super::{
     migration_text,
     store::{Lent, Store},
 };
-use crate::store::{
-    StoreError,
-    error::DriverError,
-    migrations::STEPS,
-    schema::{Migration, SchemaState, SchemaStore},
+use crate::{
+    domain::clock::Timestamp,
+    store::{
+        StoreError,
+        error::DriverError,
+        migrations::STEPS,
+        schema::{Migration, SchemaState, SchemaStore},
+    },
 };
 
 const TABLE: &str = "_sqlx_migrations";
@@ -36,6 +39,7 @@ const APPLIED: &str = "select cast(version as signed) as version, cast(success a
     from _sqlx_migrations order by version";
 const FORGET: &str = "delete from _sqlx_migrations where version = ? and success = false";
 const PING: &str = "select 1";
+const TIME: &str = concat!("select ", now!(), " as now_at");
 
 /// A row of `_sqlx_migrations`.
 struct Applied {
@@ -53,6 +57,14 @@ impl SchemaStore for Store {
         self.read("ask for the server's version", async {
             let row = self.inner.row(sqlx::query(version!())).await?.ok_or(sqlx::Error::RowNotFound)?;
             Ok(dialect::product(&Cells::of("the server", &row).text("version")?))
+        })
+        .await
+    }
+
+    async fn server_time(&self) -> Result<Timestamp, StoreError> {
+        self.read("ask for the server's time", async {
+            let row = self.inner.row(sqlx::query(TIME)).await?.ok_or(sqlx::Error::RowNotFound)?;
+            Cells::of("the server", &row).at("now_at")
         })
         .await
     }

@@ -1,8 +1,12 @@
 //! A database for each test: a file for SQLite, a schema of its own for MySQL and MariaDB, removed at the end.
 //!
-//! MySQL tests need `TIDEGATE_TEST_MYSQL_URL`, a server URL with the right to create schemas, and fail without it.
+//! MySQL tests need `TIDEGATE_TEST_MYSQL_URL`, a server URL with the right to create schemas, and fail without it. Where that user may also
+//! make users and grant, whole programs run as a runtime user of the test's own, as they do in production.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, OnceLock},
+    time::Duration,
+};
 
 use sqlx::{
     AssertSqlSafe, Column as _, Executor as _, Row as _,
@@ -11,7 +15,7 @@ use sqlx::{
 };
 use tidegate::{
     domain::clock::{Clock, Sleep, Timestamp},
-    store::{OpenOptions, SharedStore, open},
+    store::{OpenOptions, SharedStore, open, rights::users},
 };
 
 /// Names the server that MySQL tests use.
@@ -97,6 +101,9 @@ pub struct TestDatabase {
     store: Option<SharedStore>,
     pub sql: Sql,
     schema: Option<String>,
+    /// Users that were made for this test, to be dropped with it.
+    users: Mutex<Vec<String>>,
+    runtime: OnceLock<String>,
     _folder: Option<tempfile::TempDir>,
 }
 
@@ -123,6 +130,8 @@ impl TestDatabase {
             store: None,
             sql: Sql::Sqlite(pool),
             schema: None,
+            users: Mutex::default(),
+            runtime: OnceLock::new(),
             _folder: Some(folder),
         }
     }
@@ -146,22 +155,84 @@ impl TestDatabase {
         let url = with_query(&schema);
         let options: MySqlConnectOptions = url.parse().expect("a MySQL URL");
         let pool = MySqlPoolOptions::new().max_connections(3).connect_lazy_with(options);
-        Self { url, store: None, sql: Sql::MySql(pool), schema: Some(schema), _folder: None }
+        Self {
+            url,
+            store: None,
+            sql: Sql::MySql(pool),
+            schema: Some(schema),
+            users: Mutex::default(),
+            runtime: OnceLock::new(),
+            _folder: None,
+        }
     }
 
-    /// Opens the test's own store and migrates it; leaves nothing behind when that fails.
+    /// Makes the schema as the server's user, and opens the test's own store as a daemon would: as a runtime user. Leaves nothing
+    /// behind when that fails.
     async fn migrated(mut self) -> Self {
-        let store = self.open().await;
+        let store = open_url(&self.url).await;
         if let Err(error) = store.migrate().await {
             self.remove().await;
             panic!("the migrations failed: {error:?}");
         }
-        self.store = Some(store);
+        store.close().await;
+        self.store = Some(open_url(&self.runtime_url().await).await);
         self
     }
 
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// The schema on the server, for MySQL.
+    pub fn schema(&self) -> &str {
+        self.schema.as_deref().expect("a schema of a server")
+    }
+
+    /// Fills in what `tidegate grants` printed for users that begin with `prefix`, runs it, and gives the users' password. The users
+    /// are dropped with the database.
+    pub async fn make_users(&self, sql: &str, prefix: &str) -> Result<&'static str, sqlx::Error> {
+        // For an hour, on a server of a test.
+        const PASSWORD: &str = "for-a-test-only";
+        self.users.lock().unwrap().extend(users::names(prefix));
+        let mut filled = sql.replace("<host>", "'%'");
+        for name in users::names(prefix) {
+            filled = filled.replace(&format!("<password-of-{name}>"), &format!("'{PASSWORD}'"));
+        }
+        self.sql.run(&filled).await?;
+        Ok(PASSWORD)
+    }
+
+    /// A prefix for users that nobody else has.
+    pub fn user_prefix() -> String {
+        format!("t{}", &uuid::Uuid::new_v4().simple().to_string()[..16])
+    }
+
+    /// The URL of this database for another user.
+    pub fn url_as(&self, user: &str, password: &str) -> String {
+        let (scheme, rest) = self.url.split_once("://").expect("a URL");
+        let (_, place) = rest.rsplit_once('@').expect("a user in the URL");
+        format!("{scheme}://{user}:{password}@{place}")
+    }
+
+    /// The URL that a daemon has in production: a runtime user made by our own SQL. On SQLite, and where the test's server user
+    /// may not grant, the test's own URL.
+    pub async fn runtime_url(&self) -> String {
+        if !self.is_mysql() {
+            return self.url.clone();
+        }
+        if let Some(known) = self.runtime.get() {
+            return known.clone();
+        }
+        let prefix = Self::user_prefix();
+        let runtime = format!("{prefix}_runtime");
+        let sql = users::users_sql(self.schema(), &prefix) + &users::tables_sql(self.schema(), &prefix);
+        let its_own: String =
+            sql.lines().filter(|line| line.contains(&runtime)).map(|line| format!("{line}\n")).collect();
+        let url = match self.make_users(&its_own, &prefix).await {
+            Ok(password) => self.url_as(&runtime, password),
+            Err(_) => self.url.clone(),
+        };
+        self.runtime.get_or_init(|| url).clone()
     }
 
     pub fn is_mysql(&self) -> bool {
@@ -173,8 +244,13 @@ impl TestDatabase {
         self.store.as_ref().expect("a migrated database")
     }
 
-    /// One more store on the same database, as another process would have it.
+    /// One more store on the same database, as another process would have it: once the schema is made, as the runtime user.
     pub async fn open(&self) -> SharedStore {
+        open_url(self.runtime.get().unwrap_or(&self.url)).await
+    }
+
+    /// A store as the user that may change the schema, as `tidegate migrate` has it.
+    pub async fn owner(&self) -> SharedStore {
         open_url(&self.url).await
     }
 
@@ -195,6 +271,9 @@ impl TestDatabase {
         }
         match self.sql {
             Sql::MySql(pool) => {
+                for user in self.users.into_inner().unwrap() {
+                    let _ = pool.execute(AssertSqlSafe(format!("drop user if exists '{user}'@'%'"))).await;
+                }
                 if let Some(schema) = self.schema {
                     let _ = pool.execute(AssertSqlSafe(format!("drop database {schema}"))).await;
                 }

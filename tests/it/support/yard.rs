@@ -36,6 +36,8 @@ pub struct Yard<'d> {
     pub simulator: SimulatorHandle,
     pub database: &'d TestDatabase,
     pub home: Home,
+    /// What the programs know of the database: on MySQL a user that can neither change the schema nor delete.
+    url: String,
 }
 
 impl<'d> Yard<'d> {
@@ -54,7 +56,8 @@ impl<'d> Yard<'d> {
             "requests_per_second: 4, burst: 1",
             "requests_per_second: 10000, burst: 10000",
         );
-        home.setting("database.url", database.url())
+        let url = database.runtime_url().await;
+        home.setting("database.url", &url)
             .setting("http.allow_private", "127.0.0.0/8")
             .setting("http.requests_per_second", "100000")
             .setting("http.burst", "100000")
@@ -63,9 +66,10 @@ impl<'d> Yard<'d> {
             .setting("log.format", "text")
             .variable("ACME_TOKEN", ACME_TOKEN)
             .variable("BRIGHT_TOKEN", BRIGHT_TOKEN);
-        let mut yard = Self { simulator, database, home };
-        if database.is_mysql() {
-            // The tests' user makes schemas, so it cannot be a narrow one; launch_grants tries that control by itself.
+        let wide = database.is_mysql() && url == database.url();
+        let mut yard = Self { simulator, database, home, url };
+        if wide {
+            // A server whose user may not make users: what runs there is no narrow one.
             yard.launch_file(WIDE_USER);
         }
         yard
@@ -118,7 +122,7 @@ impl<'d> Yard<'d> {
     }
 
     pub fn url(&self) -> &str {
-        self.database.url()
+        &self.url
     }
 
     /// The declaration of both clients.
