@@ -14,7 +14,7 @@ use crate::{
     },
     domain::clock::{Clock, Timestamp},
     metrics::{Definitions, Feeds, MapFacts, MetricProblem, ProviderFacts},
-    pipeline::{Limits, budget::ErrorBudget},
+    pipeline::{Limits, budget::ErrorBudget, gatekeeper::Gatekeeper},
     quality::{Rules, RulesProblem},
     scheduler::{
         alarm::Alarm,
@@ -107,6 +107,7 @@ impl App {
                 names: folder.client_unsafe_names(),
                 file: folder.dir.join("metrics.yaml").display().to_string(),
                 metrics: folder.metrics.clone(),
+                maps_broken: !folder.broken_maps.is_empty(),
                 maps: folder
                     .maps
                     .iter()
@@ -162,11 +163,13 @@ impl App {
     /// A worker over an open store.
     ///
     /// # Errors
-    /// As [`App::gate`].
+    /// As [`App::gate`] and [`App::gatekeeper`], as one text.
     pub fn worker(&self, store: SharedStore) -> Result<(Arc<Worker>, Vec<LoadProblem>), String> {
         let (catalogue, problems) = self.load_catalogue();
         let gate = self.gate()?;
+        let (gatekeeper, _) = self.gatekeeper(Arc::clone(&store), &catalogue).map_err(|wrong| wrong.join("\n"))?;
         let worker = Worker {
+            gatekeeper: Arc::new(gatekeeper),
             vault: self.vault(Arc::clone(&store), Arc::clone(&gate)),
             store,
             clock: Arc::clone(&self.clock),
@@ -176,6 +179,34 @@ impl App {
             options: self.worker_options(),
         };
         Ok((Arc::new(worker), problems))
+    }
+
+    /// What checks connections and publishes their numbers, and what is wrong with single connector folders' metrics.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the files of `[quality]` and `[metrics]`, a line each.
+    pub fn gatekeeper(
+        &self,
+        store: SharedStore,
+        catalogue: &Catalogue,
+    ) -> Result<(Gatekeeper, Vec<MetricProblem>), Vec<String>> {
+        let (rules, metrics) = (self.quality_rules(), self.load_metrics(catalogue));
+        let (rules, (definitions, feeds, problems)) = match (rules, metrics) {
+            (Ok(rules), Ok(metrics)) => (rules, metrics),
+            (rules, metrics) => {
+                return Err([rules.err(), metrics.err()].into_iter().flatten().flatten().collect());
+            }
+        };
+        let gatekeeper = Gatekeeper {
+            store,
+            clock: Arc::clone(&self.clock),
+            rules,
+            definitions,
+            feeds,
+            environments: self.settings.metrics.environments.clone(),
+            recheck: self.settings.quality.recheck,
+        };
+        Ok((gatekeeper, problems))
     }
 
     /// The quality checks: the built-in ones, with the operator's file laid over them.

@@ -35,6 +35,7 @@ create table if not exists integration_alerts (
     key ix_integration_alerts_open (open_slot, rule_key),
     key ix_integration_alerts_notice (notice, notify_after),
     constraint fk_integration_alerts_connection foreign key (connection_id, client_id) references integration_connections (id, client_id),
+    constraint ck_integration_alerts_connection check ((connection_id is null) = (client_id is null)),
     constraint ck_integration_alerts_severity check (severity in ('error', 'warn')),
     constraint ck_integration_alerts_told check (opened_at is null or told_at is not null),
     constraint ck_integration_alerts_due check ((notice is null) = (notify_after is null)),

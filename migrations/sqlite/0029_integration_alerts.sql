@@ -31,6 +31,7 @@ create table if not exists integration_alerts (
     open_slot integer generated always as (case when resolved_at is null then 1 end) stored,
     constraint uq_integration_alerts_open unique (rule_key, subject_type, subject_key, open_slot),
     constraint fk_integration_alerts_connection foreign key (connection_id, client_id) references integration_connections (id, client_id),
+    constraint ck_integration_alerts_connection check ((connection_id is null) = (client_id is null)),
     constraint ck_integration_alerts_severity check (severity in ('error', 'warn')),
     constraint ck_integration_alerts_told check (opened_at is null or told_at is not null),
     constraint ck_integration_alerts_due check ((notice is null) = (notify_after is null)),

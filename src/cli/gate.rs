@@ -10,6 +10,7 @@ use super::{App, exit::Exit, failure::Failure, print::notices};
 use crate::{
     connector::registry::Catalogue,
     launch::{self, Declared, Definitions, Options, Standing},
+    metrics::Feeds,
     store::{SharedStore, catalogue::Connection},
 };
 
@@ -21,6 +22,7 @@ pub struct Gate {
     pub definitions: Definitions,
     pub options: Options,
     catalogue: Catalogue,
+    feeds: Feeds,
 }
 
 impl Gate {
@@ -36,8 +38,9 @@ impl Gate {
         let settings = &app.settings.launch;
         // Folders that cannot be read are told by the commands that run connectors; here they have no usable map.
         let (catalogue, _) = app.load_catalogue();
+        let (_, feeds) = app.metrics()?;
         let options = Options { grace: settings.grace, require_global: settings.require_global };
-        Ok(Self { definitions, options, catalogue })
+        Ok(Self { definitions, options, catalogue, feeds })
     }
 
     /// What stands in the connector folders about a connection; `None` when its folder is not here.
@@ -45,7 +48,9 @@ impl Gate {
         let folder = self.catalogue.folder(&connection.spec.provider_key)?;
         let usable = folder.streams.iter().filter(|s| matches!(folder.usable_map(&s.name), Ok(Some(_))));
         let mapped_streams = usable.map(|stream| stream.name.clone()).collect();
-        Some(Declared { mapped_streams, fed_metrics: Vec::new() })
+        let fed_metrics =
+            self.feeds.of(&connection.spec.provider_key).map(|feed| feed.metrics.clone()).unwrap_or_default();
+        Some(Declared { mapped_streams, fed_metrics })
     }
 
     /// Words that name a connection's provider.

@@ -16,11 +16,11 @@ use super::{
 };
 use crate::{
     domain::status::ClientStatus,
-    metrics::{BaselineOutcome, Definitions, Desk, Entry, Feeds, Outcome, Verdicts, Window, baseline::Declared},
+    metrics::{BaselineOutcome, Desk, Entry, Outcome, Verdicts, Window, baseline::Declared},
+    pipeline::gatekeeper::Gatekeeper,
     store::{
         SharedStore,
         catalogue::{AdminAction, Client},
-        checks,
     },
 };
 
@@ -28,8 +28,7 @@ use crate::{
 struct Bench<'b> {
     app: &'b App,
     store: SharedStore,
-    definitions: Definitions,
-    feeds: Feeds,
+    gatekeeper: Gatekeeper,
 }
 
 /// Does a `metrics` command.
@@ -37,12 +36,13 @@ struct Bench<'b> {
 /// # Errors
 /// See [`Failure`].
 pub async fn run(app: &App, command: &MetricsCommand, out: Output) -> Done {
-    let (definitions, feeds) = app.metrics()?;
     if let MetricsCommand::List = command {
+        let (definitions, feeds) = app.metrics()?;
         let document = print::metrics::list_document(&definitions, &feeds);
         return app.show(out, &document, |view| print::metrics::list(view, &definitions, &feeds));
     }
-    let bench = Bench { app, store: app.store().await?, definitions, feeds };
+    let store = app.store().await?;
+    let bench = Bench { app, gatekeeper: app.gatekeeper(SharedStore::clone(&store))?, store };
     match command {
         MetricsCommand::List => Ok(Exit::Done),
         MetricsCommand::Snapshot(args) => bench.snapshot(args, out).await,
@@ -71,13 +71,13 @@ pub async fn client(store: &SharedStore, key: &str) -> Result<Client, Failure> {
 
 impl Bench<'_> {
     fn desk(&self) -> Desk<'_> {
-        Desk { store: &self.store, definitions: &self.definitions, feeds: &self.feeds, clock: self.app.clock.as_ref() }
+        self.gatekeeper.desk()
     }
 
     /// A typed metric key, held against what there is.
     fn known(&self, key: Option<&str>) -> Result<(), Failure> {
-        let Some(key) = key.filter(|key| self.definitions.get(key).is_none()) else { return Ok(()) };
-        let near = nearest(key, self.definitions.keys());
+        let Some(key) = key.filter(|key| self.gatekeeper.definitions.get(key).is_none()) else { return Ok(()) };
+        let near = nearest(key, self.gatekeeper.definitions.keys());
         let near = near.map_or_else(String::new, |near| format!("; did you mean '{near}'?"));
         Err(Failure::usage(format!("there is no metric '{key}'{near}")).remedy("tidegate metrics list shows all"))
     }
@@ -93,15 +93,15 @@ impl Bench<'_> {
         }
     }
 
-    /// What the newest checks of a client's connections say.
+    /// What the checks say of a client's connections, made now.
     async fn verdicts(&self, client: &Client) -> Result<Verdicts, Failure> {
-        let mut verdicts = Verdicts::new();
-        for connection in self.store.connections().await? {
-            if connection.client_id == client.id {
-                verdicts.insert(connection.id, checks::verdict(&self.store.latest_checks(connection.id).await?));
-            }
-        }
-        Ok(verdicts)
+        Ok(self.gatekeeper.verdicts(client.id).await?)
+    }
+
+    /// Told where nothing feeds a metric, since somebody may look for the numbers of a trial.
+    fn nobody(&self) -> String {
+        let words: Vec<&str> = self.gatekeeper.environments.iter().map(|word| word.as_str()).collect();
+        format!("no {} connection feeds a metric (metrics.environments)", words.join(" or "))
     }
 
     /// The one metric of a client that is meant.
@@ -113,9 +113,9 @@ impl Bench<'_> {
         match (entries.len(), labels.is_empty()) {
             (1, _) => entries.pop().ok_or_else(|| Failure::new(Exit::Internal, "the metric went away")),
             (_, true) => {
-                let feeders = self.feeds.providers_of(metric).join(", ");
+                let feeders = self.gatekeeper.feeds.providers_of(metric).join(", ");
                 Err(Failure::usage(format!("no connection of '{}' feeds {metric}", client.client_key)).remedy(format!(
-                    "it is fed by connections of: {}",
+                    "it is fed by connections (of the environments in metrics.environments) of: {}",
                     if feeders.is_empty() { "nobody" } else { &feeders }
                 )))
             }
@@ -162,7 +162,7 @@ impl Bench<'_> {
                 }
             }
         }
-        app_lines(self.app, out, &documents, &lines, "no connection feeds a metric of such a period")
+        app_lines(self.app, out, &documents, &lines, &format!("{} of such a period", self.nobody()))
     }
 
     /// The window that was typed. Where several metrics are meant, those of another kind of period are left out.
@@ -225,7 +225,7 @@ impl Bench<'_> {
                 lines.push(outcome_line(&client.client_key, &published));
             }
         }
-        app_lines(self.app, out, &documents, &lines, "no connection feeds a metric")?;
+        app_lines(self.app, out, &documents, &lines, &self.nobody())?;
         Ok(exit)
     }
 

@@ -52,6 +52,7 @@ use crate::{
     },
     domain::clock::{Clock, Timestamp},
     metrics::{Definitions, Feeds},
+    pipeline::gatekeeper::Gatekeeper,
     quality::Rules,
     scheduler::{alarm::Alarm, worker::Worker},
     settings::{Settings, SettingsErrors},
@@ -135,6 +136,19 @@ impl App {
         Ok((definitions, feeds))
     }
 
+    /// What checks connections and publishes. A file of a folder that is wrong is told on standard error; the others work.
+    pub fn gatekeeper(&self, store: SharedStore) -> Result<Gatekeeper, Failure> {
+        let (catalogue, broken) = self.load_catalogue();
+        let (gatekeeper, problems) = self.inner.gatekeeper(store, &catalogue).map_err(|wrong| {
+            Failure::usage(wrong.join("\n"))
+                .remedy("correct the files of quality.file and metrics.files; tidegate validate checks them")
+        })?;
+        for problem in broken.iter().map(ToString::to_string).chain(problems.iter().map(ToString::to_string)) {
+            notices::warn(&problem);
+        }
+        Ok(gatekeeper)
+    }
+
     /// What is wrong with metrics and feeds, for `validate`.
     pub fn metric_problems(&self, catalogue: &Catalogue) -> Vec<String> {
         match self.inner.load_metrics(catalogue) {
@@ -165,10 +179,9 @@ impl App {
 
     /// A worker over an open store. Broken connector folders are told on standard error; the others work.
     pub fn worker(&self, store: SharedStore) -> Result<Arc<Worker>, Failure> {
-        let (worker, problems) = self
-            .inner
-            .worker(store)
-            .map_err(|text| Failure::usage(text).remedy("mend the [http] section of the settings"))?;
+        let (worker, problems) = self.inner.worker(store).map_err(|text| {
+            Failure::usage(text).remedy("mend the settings or the files they name; tidegate validate checks them")
+        })?;
         for problem in &problems {
             notices::warn(&problem.to_string());
         }

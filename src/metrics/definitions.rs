@@ -22,7 +22,10 @@ pub struct MetricProblem {
 
 impl fmt::Display for MetricProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.file, self.problem)
+        let Problem { line, field, message, remedy } = &self.problem;
+        let line = line.map(|line| format!(":{line}")).unwrap_or_default();
+        let field = if field.is_empty() { String::new() } else { format!("{field}: ") };
+        write!(f, "{}{line}: {field}{message} ({remedy})", self.file)
     }
 }
 

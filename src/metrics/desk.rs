@@ -20,7 +20,7 @@ use crate::{
         gate::Verdict,
         ids::ClientId,
         metric::Definition,
-        status::{ApprovalState, ConnectionStatus, ReportStatus},
+        status::{ApprovalState, ConnectionStatus, Environment, ReportStatus},
     },
     store::{
         SharedStore, StoreError,
@@ -40,6 +40,8 @@ pub struct Desk<'d> {
     pub definitions: &'d Definitions,
     pub feeds: &'d Feeds,
     pub clock: &'d dyn Clock,
+    /// Connections of these environments feed a client's numbers; those of others are trials.
+    pub environments: &'d [Environment],
 }
 
 /// A metric of a client under a source label, with the connections that feed it.
@@ -93,7 +95,8 @@ impl Desk<'_> {
     pub async fn entries(&self, client: ClientId, metric: Option<&str>) -> Result<Vec<Entry>, StoreError> {
         let mut entries: BTreeMap<(String, String), Entry> = BTreeMap::new();
         for connection in self.store.connections().await? {
-            if connection.client_id != client || connection.status == ConnectionStatus::Revoked {
+            let live = self.environments.contains(&connection.spec.environment);
+            if connection.client_id != client || connection.status == ConnectionStatus::Revoked || !live {
                 continue;
             }
             let keys = self.feeds.of(&connection.spec.provider_key).map_or(&[][..], |feed| &feed.metrics);

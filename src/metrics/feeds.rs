@@ -62,6 +62,8 @@ pub struct ProviderFacts {
     pub file: String,
     pub metrics: ProviderMetrics,
     pub maps: Vec<MapFacts>,
+    /// Some field map could not be loaded: what is fed is not judged, for that is told already.
+    pub maps_broken: bool,
 }
 
 /// What a provider's connections feed.
@@ -123,7 +125,7 @@ impl Feeds {
                         );
                         told.push(told_of(&provider, line, format!("there is no metric `{key}`"), &remedy));
                     }
-                    Some(definition) => match unfed(definition, &provider.maps) {
+                    Some(definition) => match unfed(definition, &provider.maps).filter(|_| !provider.maps_broken) {
                         None => metrics.push(key),
                         Some((message, remedy)) => told.push(told_of(&provider, line, message, &remedy)),
                     },

@@ -1,7 +1,7 @@
 //! Metrics: definitions, windows, numbers taken, baselines, and what reaches the client.
 //!
 //! Owns the way from business rows to `report_metrics`: [`Desk`] takes numbers, publishes them, lets people approve them and set
-//! baselines; [`refresh`] is what follows a run. Refuses to check quality by itself: verdicts come in as plain values, and a
+//! baselines. Refuses to check quality by itself: verdicts come in as plain values, and a
 //! connection without one was never checked. Refuses to know connector folders: what feeds what comes in as [`Feeds`].
 
 pub mod baseline;
@@ -24,25 +24,7 @@ pub use desk::{BaselineOutcome, Desk, Entry, Outcome, Published};
 pub use feeds::{Feeds, MapFacts, ProviderFacts, ProviderMetrics};
 pub use window::Window;
 
-use crate::{
-    domain::{clock::Clock, gate::Verdict, ids::ConnectionId},
-    store::{SharedStore, StoreError, catalogue::Client},
-};
+use crate::domain::{gate::Verdict, ids::ConnectionId};
 
 /// What the checks say of each connection.
 pub type Verdicts = HashMap<ConnectionId, Verdict>;
-
-/// Takes and publishes all numbers of a client: what follows a run. Publishes nothing for connections without a verdict.
-///
-/// # Errors
-/// Those of the store; what was published until then stays.
-pub async fn refresh(
-    store: &SharedStore,
-    definitions: &Definitions,
-    feeds: &Feeds,
-    clock: &dyn Clock,
-    client: &Client,
-    verdicts: &Verdicts,
-) -> Result<Vec<Published>, StoreError> {
-    Desk { store, definitions, feeds, clock }.publish(client, None, verdicts).await
-}

@@ -139,6 +139,7 @@ fn everything_that_is_wrong_is_told_at_once() {
 
 fn provider(metrics: ProviderMetrics, columns: &[&str]) -> ProviderFacts {
     ProviderFacts {
+        maps_broken: false,
         provider_key: "sim".to_owned(),
         names: vec!["sim".to_owned()],
         file: "sim/metrics.yaml".to_owned(),

@@ -17,6 +17,7 @@
 //! 5. No write without the fence (P7): a run that lost its lease stops, and whoever took over closes it.
 
 pub mod budget;
+pub mod gatekeeper;
 pub mod normalise;
 pub mod preview;
 pub mod pull;

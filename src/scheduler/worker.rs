@@ -22,8 +22,10 @@ use crate::{
         status::{RunOrigin, RunStatus},
     },
     mapping::FieldMap,
+    metrics::Outcome as Publication,
     pipeline::{
         Ending, Limits, OnProgress, Outcome, Stop,
+        gatekeeper::{Ended, Gatekeeper},
         pull::Pull,
         replay::{Replay, Selection},
     },
@@ -33,6 +35,7 @@ use crate::{
         lease::{Claim, Claimed, Held},
         page::PageScope,
     },
+    telemetry::chain,
     vault::Vault,
 };
 
@@ -106,6 +109,8 @@ pub struct Worker {
     pub catalogue: Arc<Catalogue>,
     pub gate: Arc<HttpGate>,
     pub vault: Arc<Vault>,
+    /// What follows a run.
+    pub gatekeeper: Arc<Gatekeeper>,
     pub holder: Holder,
     pub options: WorkerOptions,
 }
@@ -197,7 +202,40 @@ impl Worker {
             outcome = work => outcome,
             never = heartbeat => match never {},
         };
-        self.finish(&held, &prepared, assignment, outcome, began).await
+        let report = self.finish(&held, &prepared, assignment, outcome, began).await;
+        self.judge(&report, assignment, shutdown).await;
+        report
+    }
+
+    /// Checks the connection and publishes what passes. The run is over and keeps its outcome; a stop comes first, and what is not done
+    /// now is done after the next run.
+    async fn judge(&self, report: &RunReport, assignment: &Assignment, shutdown: &CancellationToken) {
+        if report.status == RunStatus::Abandoned || shutdown.is_cancelled() {
+            return;
+        }
+        let c = &report.counts;
+        let ended = Ended {
+            connection_key: report.connection_key.clone(),
+            run: report.run,
+            status: report.status,
+            news: c.created + c.updated + c.ignored + c.failed > 0,
+            test: matches!(assignment.task, Task::TestBatch { .. }),
+        };
+        match self.gatekeeper.after(&ended).await {
+            Ok(published) => {
+                for one in published {
+                    let metric = one.report.metric_key.as_str();
+                    match one.outcome {
+                        Publication::Unchanged => {}
+                        Publication::Published => tracing::info!(metric, "published"),
+                        Publication::Held(reasons) => {
+                            tracing::info!(metric, reasons = reasons.len(), "held; see tidegate metrics show")
+                        }
+                    }
+                }
+            }
+            Err(error) => tracing::error!(error = %chain(&error), "the checks after the run could not be made"),
+        }
     }
 
     async fn work(

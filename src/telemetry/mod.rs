@@ -56,6 +56,12 @@ pub mod field {
         "took_ms",
         "failures",
         "abandoned",
+        // Alerts, and what was published or held.
+        "rule",
+        "subject",
+        "again_at",
+        "metric",
+        "reasons",
         // The process itself.
         "worker",
         "workers",

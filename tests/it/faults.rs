@@ -99,8 +99,9 @@ async fn frozen_inside_a_transaction(database: &TestDatabase) {
     let mut yard = Yard::applied(database, 2000, 0).await;
     yard.home.setting("scheduler.lease_seconds", "2");
     let Sql::MySql(pool) = &database.sql else { panic!("this is a server") };
-    // A statement that takes a second waits for a lock.
-    let waiting = "select count(*) from information_schema.processlist where db = database() and command <> 'Sleep' and time >= 1";
+    // A statement of the page that takes a second waits for our lock.
+    let waiting = "select count(*) from information_schema.processlist where db = database() and command <> 'Sleep' and time >= 1 \
+                   and info like 'insert into integration_raw_events%'";
     // The first page's transaction has its job, and waits for the connection's row, which we hold.
     let mut ours = pool.begin().await.expect("a transaction");
     sqlx::query("select id from integration_connections for update").execute(&mut *ours).await.expect("the locks");

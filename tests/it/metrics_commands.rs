@@ -14,7 +14,8 @@ async fn checked(db: &TestDatabase) {
 }
 
 on_both_engines!(a_number_goes_from_the_provider_to_the_portal_and_each_gate_refuses_first, |db| {
-    let yard = Yard::applied(db, 12, 0).await;
+    let mut yard = Yard::applied(db, 12, 0).await;
+    yard.home.setting("metrics.environments", "production,sandbox");
     let lead = ["--client", "acme", "--metric", "lead_volume"];
     let publish = async || yard.home.run(&[&["metrics", "publish"], &lead[..], &["--json"]].concat()).await;
     let held = publish().await;
@@ -68,6 +69,7 @@ on_both_engines!(a_number_goes_from_the_provider_to_the_portal_and_each_gate_ref
 async fn what_is_mistyped_is_named_with_what_was_meant() {
     async fn test(db: &TestDatabase) {
         let mut yard = Yard::applied(db, 1, 0).await;
+        yard.home.setting("metrics.environments", "production,sandbox");
         for (args, expected) in [
             (&["metrics", "publish", "--client", "acne"][..], "did you mean 'acme'?"),
             (&["metrics", "publish", "--metric", "lead_volum"], "did you mean 'lead_volume'?"),

@@ -77,6 +77,7 @@ pub fn feeds(definitions: &mut Definitions, metrics: &[&str]) -> Feeds {
         })
         .collect();
     let provider = ProviderFacts {
+        maps_broken: false,
         provider_key: "hubspot".to_owned(),
         names: vec!["hubspot".to_owned(), "HubSpot".to_owned()],
         file: "metrics.yaml".to_owned(),
@@ -120,7 +121,13 @@ impl<'d> Scene<'d> {
     }
 
     pub fn desk(&self) -> Desk<'_> {
-        Desk { store: self.store(), definitions: &self.definitions, feeds: &self.feeds, clock: self.clock.as_ref() }
+        Desk {
+            store: self.store(),
+            definitions: &self.definitions,
+            feeds: &self.feeds,
+            clock: self.clock.as_ref(),
+            environments: tidegate::domain::status::Environment::ALL,
+        }
     }
 
     pub async fn connection(&self, key: &str) -> Connection {

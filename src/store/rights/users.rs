@@ -78,7 +78,7 @@ pub const TABLES: &[Table] = &[
     table("reviews", Access::Write, true),
     table("data_quality_checks", Access::Append, true),
     table("metric_snapshots", Access::Append, true),
-    table("metric_baselines", Access::Write, true),
+    table("metric_baselines", Access::Append, true),
     table("report_metrics", Access::Write, true),
     table(PORTAL, Access::Read, true),
     table("launch_controls", Access::Write, true),

@@ -84,16 +84,25 @@ impl<'d> Yard<'d> {
     /// Supplies everything that the launch gate asks of a connection and of the installation, but the activation.
     pub async fn supply_launch(&self, key: &str) {
         self.home.run_ok(&["connection", "check", key]).await;
-        // Who we are is kept by the check; where it is not yet, it is put there.
-        let at = if self.database.is_mysql() { "utc_timestamp(6)" } else { "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')" };
-        self.database
-            .sql
-            .ok(&format!(
-                "update integration_connections set identity_account_id = provider_account_id, identity_checked_at = {at} \
-                 where connection_key = '{key}' and identity_checked_at is null"
-            ))
-            .await;
         self.home.run_ok(&["connection", "test-batch", key, "--count", "5"]).await;
+        // Known from before the connection, and declared with where it stands.
+        let client = key.split('-').next().unwrap_or(key);
+        self.home
+            .run_ok(&[
+                "metrics",
+                "baseline",
+                "--client",
+                client,
+                "--metric",
+                "lead_volume",
+                "--value",
+                "40",
+                "--evidence",
+                "counted by hand in the paper book",
+                "--reason",
+                "before the connection",
+            ])
+            .await;
         self.sign_installation().await;
     }
 
