@@ -3,19 +3,23 @@
 //! Owns names and help texts. Refuses to do anything.
 
 mod alerts;
+mod credential;
+mod errors;
 pub mod launch;
 mod metrics;
 pub mod quality;
+mod safety;
 
 use std::path::PathBuf;
 
 pub use alerts::AlertsCommand;
 use clap::{Args, Parser, Subcommand};
+pub use credential::CredentialCommand;
+pub use errors::{ErrorFilterArgs, ErrorsCommand};
 use quality::QualityCommand;
+pub use safety::GrantsArgs;
 
 pub use self::metrics::{ApproveArgs, BaselineArgs, MetricsCommand, PortalCommand, PublishArgs, SnapshotArgs};
-
-pub use super::args_credential::CredentialCommand;
 
 /// Connector sync worker: pulls, stages, normalises, checks; only what is safe passes.
 #[derive(Debug, Parser)]
@@ -48,7 +52,7 @@ pub enum Command {
     /// Apply, check or print the database schema. The only command that changes it.
     Migrate(MigrateArgs),
     /// Print the SQL that makes the four narrow database users (MySQL, MariaDB); run nothing.
-    Grants(super::args_safety::GrantsArgs),
+    Grants(GrantsArgs),
     /// Declare clients, providers, connections and jobs from YAML. Applying twice changes nothing.
     Apply(ApplyArgs),
     /// Print what is declared, as a declaration file.
@@ -300,65 +304,6 @@ pub enum RunsCommand {
     Show {
         /// The run's number.
         id: i64,
-    },
-}
-
-#[derive(Debug, Args)]
-pub struct ErrorFilterArgs {
-    /// Only this connection's.
-    #[arg(long, value_name = "KEY")]
-    pub connection: Option<String>,
-    /// Only this stream's.
-    #[arg(long, value_name = "STREAM")]
-    pub stream: Option<String>,
-    /// Alike failures share a fingerprint; see --group.
-    #[arg(long)]
-    pub fingerprint: Option<String>,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum ErrorsCommand {
-    /// Open ones unless --status or --all says otherwise.
-    List {
-        #[command(flatten)]
-        filter: ErrorFilterArgs,
-        /// open, retry_scheduled, resolved, discarded, exhausted
-        #[arg(long, conflicts_with = "all", value_name = "STATUS")]
-        status: Option<String>,
-        /// Closed ones too.
-        #[arg(long)]
-        all: bool,
-        /// Alike failures together, largest group first.
-        #[arg(long)]
-        group: bool,
-        /// Most that are shown.
-        #[arg(long, default_value_t = 50)]
-        limit: u32,
-    },
-    /// One dead letter: what failed, where, and what to do. The payload is not shown.
-    Show {
-        /// The run's number.
-        id: i64,
-    },
-    /// Map again from the raw event, through the current field map.
-    Retry {
-        /// Ids; or a filter; or --all.
-        ids: Vec<i64>,
-        #[command(flatten)]
-        filter: ErrorFilterArgs,
-        /// All open ones.
-        #[arg(long)]
-        all: bool,
-    },
-    /// Close without a record, with a reason that is kept.
-    Discard {
-        /// Ids; or a filter.
-        ids: Vec<i64>,
-        #[command(flatten)]
-        filter: ErrorFilterArgs,
-        /// Why; kept in event_admin_actions.
-        #[arg(long, value_parser = reason)]
-        reason: String,
     },
 }
 

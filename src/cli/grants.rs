@@ -3,7 +3,7 @@
 use secrecy::ExposeSecret;
 use serde_json::json;
 
-use super::{App, Done, args_safety::GrantsArgs, failure::Failure, print::Output};
+use super::{App, Done, args::GrantsArgs, failure::Failure, print::Output};
 use crate::{settings::Engine, store::rights::users};
 
 const BEFORE: &str = "\

@@ -5,8 +5,6 @@
 pub mod alerts;
 pub mod apply;
 pub mod args;
-mod args_credential;
-pub mod args_safety;
 pub mod connection;
 pub mod credential;
 pub mod demo;

@@ -60,6 +60,11 @@ pub mod field {
         "rule",
         "subject",
         "again_at",
+        // A role or a person of ours, scrubbed as any text is.
+        "owner",
+        "since",
+        "runbook",
+        "runs_until",
         "metric",
         "reasons",
         // The process itself.
@@ -69,7 +74,11 @@ pub mod field {
         "version",
         "signal",
         "cause",
-        // The reference of a credential, never what it leads to.
+        "address",
+        // The key or reference of a credential, never what it leads to, and what became of it.
+        "credential",
+        "reason",
+        "rounds",
         "credential.path",
     ];
 }

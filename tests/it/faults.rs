@@ -16,12 +16,12 @@ on_both_engines!(p8_twenty_kills_during_a_pull_then_one_clean_run_leave_every_re
     yard.simulator.set_latency(Duration::from_millis(60));
     let mut kills = 0;
     for round in 0..20_u64 {
-        let before = yard.simulator.oracle().count();
+        let before = yard.searches();
         let mut program = yard.start_acme();
         // Killed at another point each time: after some requests of this round have been answered.
         let wanted = before + 1 + usize::try_from(round % 3).unwrap();
         eventually("the round has asked its pages", async || {
-            (yard.simulator.oracle().count() >= wanted || program.has_ended()).then_some(())
+            (yard.searches() >= wanted || program.has_ended()).then_some(())
         })
         .await;
         if program.has_ended() {
@@ -56,7 +56,7 @@ on_both_engines!(p7_a_worker_frozen_past_its_lease_changes_nothing_when_it_wakes
     // Frozen between two transactions: a process that is frozen inside one keeps its row locks, as any other would.
     eventually("two pages are committed and the third is asked for", async || {
         let committed = yard.number("select count(*) from integration_sync_pages").await;
-        (committed == 2 && yard.simulator.oracle().count() >= 3).then_some(())
+        (committed == 2 && yard.searches() >= 3).then_some(())
     })
     .await;
     zombie.freeze();
@@ -99,13 +99,16 @@ async fn frozen_inside_a_transaction(database: &TestDatabase) {
     let mut yard = Yard::applied(database, 2000, 0).await;
     yard.home.setting("scheduler.lease_seconds", "2");
     let Sql::MySql(pool) = &database.sql else { panic!("this is a server") };
-    // A statement of the page that takes a second waits for our lock.
-    let waiting = "select count(*) from information_schema.processlist where db = database() and command <> 'Sleep' and time >= 1 \
-                   and info like 'insert into integration_raw_events%'";
-    // The first page's transaction has its job, and waits for the connection's row, which we hold.
-    let mut ours = pool.begin().await.expect("a transaction");
-    sqlx::query("select id from integration_connections for update").execute(&mut *ours).await.expect("the locks");
+    let held = tidegate::simulator::Gate::default();
+    yard.simulator.fault(Fault::on(1, FaultKind::Hold(held.clone())).path("search"));
     let zombie = yard.start_acme();
+    eventually("the first page is asked for", async || (yard.searches() >= 1).then_some(())).await;
+    // The page, or the lease's renewal, begins a transaction and waits for the job's row, which we hold.
+    let mut ours = pool.begin().await.expect("a transaction");
+    sqlx::query("select id from integration_sync_jobs for update").execute(&mut *ours).await.expect("the locks");
+    held.open();
+    let waiting = "select count(*) from information_schema.processlist where db = database() and command <> 'Sleep' and time >= 1 \
+                   and info like '%integration_sync_jobs%' and id <> connection_id()";
     eventually("the worker waits inside a transaction", async || {
         (database.sql.number(waiting).await > 0).then_some(())
     })
@@ -129,7 +132,7 @@ on_both_engines!(p10_sigterm_ends_the_open_page_and_gives_the_lease_back, |db| {
     let yard = Yard::applied(db, 3000, 0).await;
     yard.simulator.set_latency(Duration::from_millis(30));
     let program = yard.start_acme();
-    eventually("some pages were asked for", async || (yard.simulator.oracle().count() >= 4).then_some(())).await;
+    eventually("some pages were asked for", async || (yard.searches() >= 4).then_some(())).await;
     program.terminate();
     let ended = program.wait(Duration::from_secs(20)).await;
     assert_eq!(ended.code(), Some(3), "{ended}");
@@ -153,7 +156,7 @@ on_both_engines!(p13_a_refused_credential_is_a_state_and_no_call_follows_it, |db
     let run = yard.newest_run().await;
     assert_eq!((&run["status"], &run["error_code"]), (&"failed".into(), &"auth_failed".into()), "{run}");
     assert!(run["error_client_safe"].as_str().is_some_and(|t| !t.to_lowercase().contains("hubspot")), "{run}");
-    let calls = yard.simulator.oracle().count();
+    let calls = yard.searches();
     assert!(calls <= 2, "one try, and one more with the credential read anew: {calls}");
     assert_eq!(yard.number("select count(*) from integration_connections where status = 'needs_auth'").await, 1);
 
@@ -233,7 +236,7 @@ on_both_engines!(p9_a_provider_that_pages_in_a_circle_is_stopped_and_named, |db|
     let done = yard.run_acme().await;
     let run = yard.newest_run().await;
     assert_eq!(run["error_code"], "pagination_stuck", "{done}\n{run}");
-    assert!(yard.simulator.oracle().count() < 20, "{} calls", yard.simulator.oracle().count());
+    assert!(yard.searches() < 20, "{} calls", yard.searches());
     yard.assert_settled().await;
     yard.end().await;
 });
@@ -245,8 +248,7 @@ on_both_engines!(p9_a_job_that_keeps_killing_its_worker_is_set_aside_until_a_per
     yard.simulator.fault(Fault::always(FaultKind::Hold(held.clone())).times(2));
     for round in 1..=2 {
         let program = yard.start_acme();
-        eventually("its first page is asked for", async || (yard.simulator.oracle().count() >= round).then_some(()))
-            .await;
+        eventually("its first page is asked for", async || (yard.searches() >= round).then_some(())).await;
         program.kill().await;
     }
     let refused = yard.run_acme().await;
@@ -294,7 +296,7 @@ on_both_engines!(a_pause_ends_a_run_between_two_pages_and_resume_goes_on, |db| {
     yard.home.setting("scheduler.lease_seconds", "3");
     yard.simulator.set_latency(Duration::from_millis(400));
     let program = yard.start_acme();
-    eventually("the run has begun", async || (yard.simulator.oracle().count() >= 1).then_some(())).await;
+    eventually("the run has begun", async || (yard.searches() >= 1).then_some(())).await;
     yard.home.run_ok(&["connection", "pause", "acme-hubspot", "--reason", "a test"]).await;
     let ended = program.wait(PATIENCE).await;
     let run = yard.newest_run().await;

@@ -125,6 +125,11 @@ impl<'d> Yard<'d> {
         yard
     }
 
+    /// How many pages were asked for, besides who we are.
+    pub fn searches(&self) -> usize {
+        self.simulator.oracle().calls().iter().filter(|call| call.path.contains("search")).count()
+    }
+
     /// Changes the test's own copy of the provider's manifest.
     pub fn edit_manifest(&self, from: &str, to: &str) {
         edit(&self.home.path().join("connectors/hubspot/manifest.yaml"), from, to);

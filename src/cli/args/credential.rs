@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
-use super::args::reason;
+use super::reason;
 
 #[derive(Debug, Subcommand)]
 pub enum CredentialCommand {
