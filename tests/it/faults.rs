@@ -245,7 +245,7 @@ on_both_engines!(p9_a_job_that_keeps_killing_its_worker_is_set_aside_until_a_per
     let mut yard = Yard::applied(db, 100, 0).await;
     yard.home.setting("scheduler.quarantine_after", "2");
     let held = tidegate::simulator::Gate::default();
-    yard.simulator.fault(Fault::always(FaultKind::Hold(held.clone())).times(2));
+    yard.simulator.fault(Fault::always(FaultKind::Hold(held.clone())).path("search").times(2));
     for round in 1..=2 {
         let program = yard.start_acme();
         eventually("its first page is asked for", async || (yard.searches() >= round).then_some(())).await;
