@@ -13,7 +13,7 @@ const FILLED: [&str; 6] = [
 ];
 
 /// The other tables that name both, each with a row to try: columns besides client and connection, and their values.
-const PLANTED: [(&str, &str, &str); 16] = [
+const PLANTED: [(&str, &str, &str); 17] = [
     ("crm_lead_events", BUSINESS, BUSINESS_ROW),
     ("phone_calls", BUSINESS, BUSINESS_ROW),
     ("message_deliveries", BUSINESS, BUSINESS_ROW),
@@ -53,8 +53,13 @@ const PLANTED: [(&str, &str, &str); 16] = [
     ),
     (
         "integration_alerts",
-        "rule_key, severity, subject_type, subject_key, message_internal, message_client_safe, remedy, first_seen_at, last_seen_at",
-        "'source_late', 'warn', 'job', 'x', 'late', 'late', 'look', '2026-01-01 00:00:00', '2026-01-01 00:00:00'",
+        "rule_key, severity, subject_type, subject_key, message_internal, message_client_safe, remedy, runbook, first_seen_at, last_seen_at",
+        "'source_late', 'warn', 'job', 'x', 'late', 'late', 'look', 'late', '2026-01-01 00:00:00', '2026-01-01 00:00:00'",
+    ),
+    (
+        "integration_credentials",
+        "credential_key, version, algorithm, key_id, wrapped_key, nonce, ciphertext, created_at, stored_at",
+        "'acme', 1, 'a', 'k', 'w', 'n', 'c', '2026-01-01 00:00:00', '2026-01-01 00:00:00'",
     ),
 ];
 const BUSINESS: &str = "provider_key, source_label, object_type, external_id, first_run_id, last_run_id";
