@@ -83,8 +83,8 @@ pub async fn rows(db: &TestDatabase, client: Option<i64>) -> BTreeMap<String, Ve
     };
     let mut tables: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for row in db.sql.rows(columns).await {
-        // The schema's own ledger holds checksums, not text.
-        if row[0].as_deref() == Some("_sqlx_migrations") {
+        // The schema's own ledger and SQLite's counters are no rows of ours.
+        if matches!(row[0].as_deref(), Some("_sqlx_migrations" | "sqlite_sequence")) {
             continue;
         }
         tables.entry(row[0].clone().unwrap()).or_default().insert(row[1].clone().unwrap());
