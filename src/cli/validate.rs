@@ -204,12 +204,10 @@ fn kind(path: &Path) -> Kind {
     };
     let beside = |name: &str| path.with_file_name(name).is_file();
     let of_folder = is("metrics.yaml", Some(path)) && (beside("manifest.yaml") || beside("file.yaml"));
-    if is("manifest.yaml", Some(path)) || is("file.yaml", Some(path)) || of_folder {}
-
     if is("alerts.yaml", Some(path)) {
         return Kind::Alerts;
     }
-    if is("manifest.yaml", Some(path)) || is("file.yaml", Some(path)) {
+    if is("manifest.yaml", Some(path)) || is("file.yaml", Some(path)) || of_folder {
         Kind::Connectors(folder(1))
     } else if is("mappings", path.parent()) {
         Kind::Connectors(folder(2))

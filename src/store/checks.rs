@@ -95,7 +95,7 @@ pub trait CheckStore: Send + Sync {
     /// Keeps an evaluation whole, stamped with the database's clock.
     ///
     /// # Errors
-    /// [`StoreError::Constraint`] when client and connection disagree (P15).
+    /// [`StoreError::Constraint`] when client and connection, or connection and run, disagree (P15).
     async fn record_checks(&self, evaluation: &Evaluation) -> Result<(), StoreError>;
 
     /// The newest evaluation of a connection; empty when none was ever made.

@@ -95,6 +95,17 @@ mod store_page;
 #[cfg(test)]
 mod store_rules;
 #[cfg(test)]
+mod sweep_commands;
+#[cfg(test)]
+#[macro_use]
+mod sweep_ground;
+#[cfg(test)]
+mod sweep_proof;
+#[cfg(test)]
+mod sweep_rows;
+#[cfg(test)]
+mod sweep_store;
+#[cfg(test)]
 mod vault;
 #[cfg(test)]
 mod vault_commands;

@@ -19,6 +19,7 @@ use crate::{
 };
 
 const KNOWN: &str = "select count(*) from data_quality_checks where evaluation_id = ?";
+const OWN_RUN: &str = "select count(*) from integration_sync_runs where id = ? and connection_id = ? and client_id = ?";
 const INSERT: &str = concat!(
     "insert into data_quality_checks (run_id, client_id, connection_id, check_key, severity, status, observed, expected, \
      detail_internal, message_client_safe, evaluation_id, checked_at) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ",
@@ -63,6 +64,16 @@ impl CheckStore for Store {
                     let query = sqlx::query_scalar::<Db, i64>(KNOWN).bind(&told.evaluation_id);
                     if query.fetch_one(&mut *session).await? > 0 {
                         return Ok(Outcome::RollBack(()));
+                    }
+                }
+                if let Some(run) = told.run_id {
+                    let own = sqlx::query_scalar::<Db, i64>(OWN_RUN).bind(run.0);
+                    let own = own.bind(told.connection_id.0).bind(told.client_id.0);
+                    if own.fetch_one(&mut *session).await? == 0 {
+                        return Err(Fault::Refused(StoreError::Constraint {
+                            constraint: "an evaluation's run is its connection's".to_owned(),
+                            detail: format!("run {run} is not one of connection {}", told.connection_id),
+                        }));
                     }
                 }
                 for result in &told.results {

@@ -1,9 +1,10 @@
 //! Writing launch controls: what a review found, and what a person signed. Neither overwrites the other's.
 
-use super::{Connection as Session, Db, declare::note, dialect::At, fault::Fault};
+use super::{Connection as Session, Db, cells::Cells, declare::note, dialect::At, fault::Fault};
 use crate::{
     domain::status::ControlStatus,
     store::{
+        StoreError,
         catalogue::AdminAction,
         launch::{ControlRow, ProvedBy, Reviewed, Signature, Whose},
     },
@@ -11,7 +12,7 @@ use crate::{
 
 /// Slot 0 is the installation's; ids begin at 1.
 const STANDS: &str =
-    concat!("select id from launch_controls where control_key = ? and connection_slot = ?", for_update!());
+    concat!("select id, client_id from launch_controls where control_key = ? and connection_slot = ?", for_update!());
 const INSERT: &str = "insert into launch_controls
     (title, kind, owner, source, environment, data_boundary, rollback_path, review_cadence_days, evidence_kind, evidence,
      evidence_at, status, status_reason, checked_at, blocks_from, signed_by, control_key, scope, connection_id, client_id)
@@ -134,7 +135,17 @@ fn first(signature: &Signature) -> ControlRow {
 
 async fn stands(session: &mut Session, whose: Whose, key: &str) -> Result<Option<i64>, Fault> {
     let slot = whose.ids().map_or(0, |(connection, _)| connection.0);
-    Ok(sqlx::query_scalar::<Db, i64>(STANDS).bind(key).bind(slot).fetch_optional(session).await?)
+    let row = sqlx::query::<Db>(STANDS).bind(key).bind(slot).fetch_optional(session).await?;
+    let Some(row) = row else { return Ok(None) };
+    let cells = Cells::of("launch_controls", &row);
+    // The row is found by its connection alone: an update would not ask the foreign key whose it is (P15).
+    if cells.opt_int("client_id")? != whose.ids().map(|(_, client)| client.0) {
+        return Err(Fault::Refused(StoreError::Constraint {
+            constraint: "connection and client".to_owned(),
+            detail: format!("the connection of control {key} is not one of that client"),
+        }));
+    }
+    cells.int("id").map(Some)
 }
 
 async fn insert(session: &mut Session, whose: Whose, row: &ControlRow) -> Result<(), Fault> {

@@ -27,11 +27,11 @@ use crate::{
     },
     store::{
         StoreError,
-        page::{Decide, KnownRecords, PageHead, PageReceipt, PageScope, PageStore, PageWrites, RawEvent},
+        page::{Decide, Known, KnownRecords, PageHead, PageReceipt, PageScope, PageStore, PageWrites, RawEvent},
     },
 };
 
-/// Proves the lease, makes it last, and moves cursor and resume position when there is something to move.
+/// Proves the lease and whose job it is, makes it last, and moves cursor and resume position when there is something to move.
 const HOLD: &str = concat!(
     "update integration_sync_jobs
      set lease_until = ",
@@ -40,14 +40,15 @@ const HOLD: &str = concat!(
          resume_position = case when ? = 1 then ? else resume_position end,
          -- A committed page is progress: only claims that never moved count towards a quarantine (P9).
          attempts = 0
-     where id = ? and fence = ? and term_id = ? and lease_until > ",
+     where id = ? and connection_id = ? and client_id = ? and fence = ? and term_id = ? and lease_until > ",
     now!(),
     "
        -- P2: an order that is known never falls.
        and (? is null or cursor_order is null or cursor_order <= ?)"
 );
 const STILL_OURS: &str = concat!(
-    "select id from integration_sync_jobs where id = ? and fence = ? and term_id = ? and lease_until > ",
+    "select id from integration_sync_jobs
+     where id = ? and connection_id = ? and client_id = ? and fence = ? and term_id = ? and lease_until > ",
     now!()
 );
 const INSERT_PAGE: &str = concat!(
@@ -61,7 +62,8 @@ const INSERT_PAGE: &str = concat!(
 );
 const PAGE: &str = "select page_no as id, page_hash, cursor_after, records_seen, records_created, records_updated,
     records_unchanged, records_duplicate, records_ignored, records_failed
-    from integration_sync_pages where run_id = ? and page_no = ?";
+    from integration_sync_pages
+    where run_id = (select r.id from integration_sync_runs r where r.id = ? and r.job_id = ?) and page_no = ?";
 const COUNT_PAGE: &str = "update integration_sync_runs
     set pages = pages + 1, requests = requests + ?, retries = retries + ?, rate_limited_ms = rate_limited_ms + ?,
         bytes_in = bytes_in + ?, records_seen = records_seen + ?, records_created = records_created + ?,
@@ -165,6 +167,7 @@ impl Page {
                 detail: format!("page {} of run {}", self.head.page_no, scope.run),
             }));
         }
+        only_looked_up(&known, &writes)?;
         if self.moves() && writes.hold_cursor != kept {
             self.keep.store(writes.hold_cursor, Ordering::Relaxed);
             return Err(Fault::Again);
@@ -212,6 +215,8 @@ impl Page {
             .bind(i64::from(resume.is_some()))
             .bind(resume.flatten().map(|position| json_text(&position.0)))
             .bind(lease.job.0)
+            .bind(self.scope.connection_id.0)
+            .bind(self.scope.client_id.0)
             .bind(lease.fence)
             .bind(&lease.term_id)
             .bind(order)
@@ -226,6 +231,8 @@ impl Page {
         let lease = &self.scope.lease;
         let ours = sqlx::query::<Db>(STILL_OURS)
             .bind(lease.job.0)
+            .bind(self.scope.connection_id.0)
+            .bind(self.scope.client_id.0)
             .bind(lease.fence)
             .bind(&lease.term_id)
             .fetch_optional(session)
@@ -237,7 +244,8 @@ impl Page {
 
     /// The receipt of this very page, when it is in the ledger.
     async fn settled(&self, session: &mut Session) -> Result<Option<PageReceipt>, Fault> {
-        let query = sqlx::query::<Db>(PAGE).bind(self.scope.run.0).bind(self.head.page_no);
+        let scope = &*self.scope;
+        let query = sqlx::query::<Db>(PAGE).bind(scope.run.0).bind(scope.lease.job.0).bind(self.head.page_no);
         let Some(row) = query.fetch_optional(session).await? else { return Ok(None) };
         let cells = Cells::of("integration_sync_pages", &row);
         if cells.text("page_hash")? != self.head.page_hash {
@@ -275,6 +283,21 @@ impl Page {
             .execute(session)
             .await?;
         Ok(result.rows_affected())
+    }
+}
+
+/// P15: a record is rewritten by its id, so the id must be one that was looked up under the page's own connection.
+fn only_looked_up(known: &KnownRecords, writes: &PageWrites) -> Result<(), Fault> {
+    let ids = |record: &Known| (record.link_id, record.internal_id);
+    let stray = writes.records.iter().find(|record| {
+        record.existing.as_ref().is_some_and(|existing| known.get(&record.external_id).map(ids) != Some(ids(existing)))
+    });
+    match stray {
+        None => Ok(()),
+        Some(record) => Err(Fault::Refused(StoreError::Constraint {
+            constraint: "a stored record is one of those looked up".to_owned(),
+            detail: format!("the record of raw event {} in its page", record.raw),
+        })),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a page reads and stages: the records that are known, and its raw events. The rest is `page_records` and
 //! `page_letters`.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use sqlx::Row as _;
 
@@ -193,7 +193,7 @@ pub(super) async fn raw(
     Ok(ids)
 }
 
-/// Gives raw events that are there already a new end.
+/// Gives raw events that are there already a new end; all of them must be the connection's (P15).
 async fn replay(
     session: &mut Session,
     scope: &PageScope,
@@ -209,7 +209,14 @@ async fn replay(
         for id in bulk::padded(now, slots) {
             query = query.bind(*id);
         }
-        query.execute(&mut *session).await?;
+        let matched = query.execute(&mut *session).await?.rows_affected();
+        let meant = now.iter().collect::<HashSet<_>>().len();
+        if u64::try_from(meant) != Ok(matched) {
+            return Err(Fault::Refused(StoreError::Constraint {
+                constraint: "a replayed raw event is its connection's".to_owned(),
+                detail: format!("{matched} of {meant} raw events are those of connection {}", scope.connection_id),
+            }));
+        }
     }
     Ok(())
 }

@@ -119,15 +119,18 @@ pub(super) async fn number(inner: &Inner, of: Whose, text: String) -> Result<i64
     inner.number(sqlx::query::<Db>(text_of(text)).bind(of.connection.0).bind(of.client.0)).await
 }
 
-/// Index-only: both ranges beside the connection's own client.
+/// Index-only: both ranges beside the connection's own client. Another client's connection has nothing to tell, not even a number.
 pub(super) async fn foreign(inner: &Inner, of: Whose) -> Result<Vec<Tally>, Fault> {
     let tables: Vec<&'static str> = business::TABLES.iter().map(|table| table.name).chain(OTHER_TABLES).collect();
     let text = for_each(&tables, |name| {
-        format!("select '{name}' as name, count(*) as n from {name} where connection_id = ? and client_id <> ?")
+        format!(
+            "select '{name}' as name, count(*) as n from {name} where connection_id = ? and client_id <> ?
+             and exists (select 1 from integration_connections c where c.id = ? and c.client_id = ?)"
+        )
     });
     let mut query = sqlx::query::<Db>(text);
     for _ in &tables {
-        query = query.bind(of.connection.0).bind(of.client.0);
+        query = query.bind(of.connection.0).bind(of.client.0).bind(of.connection.0).bind(of.client.0);
     }
     let mut found = Vec::new();
     for row in inner.rows(query).await? {

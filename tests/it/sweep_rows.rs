@@ -1,0 +1,218 @@
+//! The sweep over what is declared, leased, read and written: catalogue, leases, pages, runs, dead letters.
+
+use std::{collections::HashMap, sync::Arc};
+
+use tidegate::{
+    domain::{
+        ids::{ConnectionId, RawEventId},
+        status::{RawStatus, RunStatus},
+    },
+    store::{
+        StoreError,
+        catalogue::{Declaration, JobFilter},
+        dead_letters::DeadLetterFilter,
+        lease::{Claimed, Lease},
+        page::{Decide, Known, PageScope, PageWrites, RawWrite, RecordWrite},
+        runs::RunFilter,
+    },
+};
+
+use crate::{
+    store_ground::{Given, TTL, claim_of, connection, decide, end, head, lead, scope},
+    sweep_ground::{Entry::Beside, Entry::Global, Ground, Line, refused},
+};
+
+pub fn lines() -> Vec<Line> {
+    vec![
+        ("CatalogueStore::clients", Global("the list of all clients, for operators")),
+        ("CatalogueStore::providers", Global("providers belong to no client")),
+        ("CatalogueStore::connections", Global("the list of all connections, for operators")),
+        ("CatalogueStore::connection", Global("the key is the context: it tells whose the connection is")),
+        foreign!("CatalogueStore::jobs", |g| {
+            let filter = JobFilter { connection_keys: vec!["acme-hubspot".to_owned()], streams: Vec::new() };
+            let jobs = g.store.jobs(&filter).await.unwrap();
+            assert_eq!(jobs.len(), 2);
+            jobs
+        }),
+        ("CatalogueStore::job", Global("the job's id is the context: a lease and a run are a job's")),
+        foreign!("CatalogueStore::declare", |g| {
+            let mut refusals = Vec::new();
+            for (key, client) in [("bolt-hubspot", "acme"), ("acme-hubspot", "bolt")] {
+                let connections = vec![connection(key, client)];
+                let declaration = Declaration { connections, ..Declaration::default() };
+                // The refusal names what was declared.
+                refusals.push(refused(g.store.declare(&declaration).await).to_string().replace("bolt", ""));
+            }
+            refusals
+        }),
+        ("CatalogueStore::set_connection_status", Global("a person names the connection; its key is the context")),
+        ("CatalogueStore::activate_connection", Global("a person names the connection; its key is the context")),
+        ("CatalogueStore::set_job_status", Global("the job was read by its connection and stream")),
+        ("CatalogueStore::reset_cursor", Global("the job was read by its connection and stream")),
+        ("CatalogueStore::remember_field_map", Global("field maps are a provider's")),
+        ("CatalogueStore::admin_actions", Global("the history of all acts, for operators")),
+        ("LeaseStore::due_jobs", Global("a worker takes the jobs of all clients")),
+        ("LeaseStore::due_but_leased", Global("a worker looks at the jobs of all clients")),
+        ("LeaseStore::next_due_in", Global("a span until any job is due")),
+        foreign!("LeaseStore::claim", |g| {
+            // A dead worker that held acme's job says nothing about bolt's.
+            let (job, fence) = (g.bolt.held.lease.job, g.bolt.held.lease.fence);
+            let mut claim = claim_of(job, fence, "worker-of-acme");
+            claim.dead_owner = Some("worker-of-acme".to_owned());
+            let claimed = g.store.claim(&claim).await.unwrap();
+            assert_eq!(claimed, Claimed::Lost);
+            claimed
+        }),
+        foreign!("LeaseStore::renew", |g| {
+            let renewed = g.store.renew(&forged(g), TTL).await.unwrap();
+            assert!(!renewed);
+            renewed
+        }),
+        foreign!("LeaseStore::finish_run", |g| {
+            let end = end(RunStatus::Failed);
+            let by_lease = g.store.finish_run(&forged(g), g.bolt.held.run, &end).await.unwrap();
+            let by_run = g.store.finish_run(&g.acme.held.lease, g.bolt.held.run, &end).await.unwrap();
+            assert_eq!((by_lease, by_run), (None, None));
+        }),
+        (
+            "LeaseStore::recover_orphans",
+            Beside(|g| {
+                Box::pin(async move {
+                    let closed = g.store.recover_orphans(&["worker-gone".to_owned()]).await.unwrap();
+                    assert_eq!(closed.len(), 1, "{closed:?}");
+                    format!("{closed:?}")
+                })
+            }),
+        ),
+        ("LeaseStore::lease_owners", Global("names of workers, which serve all clients")),
+        foreign!("PageStore::commit_page", |g| {
+            let (mut refusals, mut let_through) = (Vec::new(), Vec::new());
+            for (n, (what, why, scope, decide)) in (1..).zip(pages(g)) {
+                let head = Arc::new(match what {
+                    // The very page that stands in bolt's ledger.
+                    "run" => g.page.0.clone(),
+                    _ => head(n, &[Given::new("bolt-new", 2)]),
+                });
+                match g.store.commit_page(Arc::new(scope), head, decide).await {
+                    Err(error @ (StoreError::Constraint { .. } | StoreError::Fenced { .. }))
+                        if error.to_string().contains(why) =>
+                    {
+                        refusals.push(error.to_string());
+                    }
+                    other => let_through.push(format!("another client's {what}: {other:?}")),
+                }
+            }
+            assert!(let_through.is_empty(), "{let_through:#?}");
+            refusals
+        }),
+        foreign!("PageStore::known", |g| {
+            let ids = ["bolt-new".to_owned(), "bolt-bad".to_owned()];
+            let known = g.store.known(g.acme.connection, "contact", &ids).await.unwrap();
+            assert_eq!(known, HashMap::new());
+        }),
+        foreign!("PageStore::raw_of_links", |g| {
+            let events = g.store.raw_of_links(g.acme.connection, "contacts", g.known.link_id - 1, 100).await.unwrap();
+            assert!(events.is_empty(), "{events:?}");
+            let mine = g.store.raw_of_links(g.acme.connection, "contacts", 0, 100).await.unwrap();
+            assert!(!mine.is_empty());
+            mine
+        }),
+        foreign!("PageStore::raw_of_dead_letters", |g| {
+            let ids = [g.letter.id.0];
+            let of = async |connection: ConnectionId| {
+                g.store.raw_of_dead_letters(connection, "contacts", &ids, 0, 100).await.unwrap()
+            };
+            assert_eq!(of(g.bolt.connection).await.len(), 1);
+            let events = of(g.acme.connection).await;
+            assert!(events.is_empty(), "{events:?}");
+        }),
+        foreign!("RunStore::runs", |g| {
+            let filter =
+                RunFilter { connection_key: Some("acme-hubspot".to_owned()), limit: 100, ..RunFilter::default() };
+            let runs = g.store.runs(&filter).await.unwrap();
+            assert!(!runs.is_empty() && runs.iter().all(|run| run.id != g.bolt.held.run));
+            runs
+        }),
+        ("RunStore::run", Global("an operator types the run's number; the answer says whose it is")),
+        ("RunStore::run_pages", Global("of a run that was read; pages hold counts and no record")),
+        ("RunStore::recount", Global("of a run that was read; numbers of its own rows")),
+        foreign!("DeadLetterStore::dead_letters", |g| {
+            let letters = g.store.dead_letters(&letters_of_acme(g)).await.unwrap();
+            assert!(letters.is_empty(), "{letters:?}");
+        }),
+        ("DeadLetterStore::dead_letter", Global("an operator types the number; the answer says whose it is")),
+        foreign!("DeadLetterStore::dead_letter_groups", |g| {
+            let groups = g.store.dead_letter_groups(&letters_of_acme(g)).await.unwrap();
+            assert!(groups.is_empty(), "{groups:?}");
+        }),
+        ("DeadLetterStore::discard", Global("ids alone; typed ones are first held against the typed connection")),
+    ]
+}
+
+/// Acme's lease, said to be of bolt's job.
+fn forged(g: &Ground) -> Lease {
+    Lease { job: g.bolt.held.lease.job, ..g.acme.held.lease.clone() }
+}
+
+fn letters_of_acme(g: &Ground) -> DeadLetterFilter {
+    let connection_key = Some("acme-hubspot".to_owned());
+    DeadLetterFilter { ids: vec![g.letter.id], connection_key, limit: 100, ..DeadLetterFilter::default() }
+}
+
+/// Pages under acme's lease, each with one thing of bolt's, and a piece of why they are refused.
+fn pages(g: &Ground) -> Vec<(&'static str, &'static str, PageScope, Decide)> {
+    const FENCED: &str = "the lease on job";
+    let (own, others) = (scope(&g.acme.held), scope(&g.bolt.held));
+    let plain = || decide(vec![Given::new("bolt-new", 2)], g.acme.held.run);
+    let of_run = decide(g.page.1.clone(), g.acme.held.run);
+    let pair = PageScope { connection_id: others.connection_id, client_id: others.client_id, ..own.clone() };
+    let record = rewriting(g.known.clone());
+    let raw = replaying(g.letter.raw_event_id.unwrap());
+    vec![
+        ("connection and client", FENCED, pair, plain()),
+        ("connection", FENCED, PageScope { connection_id: others.connection_id, ..own.clone() }, plain()),
+        ("client", FENCED, PageScope { client_id: others.client_id, ..own.clone() }, plain()),
+        ("lease", FENCED, PageScope { lease: forged(g), ..own.clone() }, plain()),
+        ("job and connection", FENCED, PageScope { lease: forged(g), ..others.clone() }, plain()),
+        ("run", "refused by constraint", PageScope { run: others.run, ..own.clone() }, of_run),
+        ("stored record", "one of those looked up", own.clone(), record),
+        ("raw event", "a replayed raw event is its connection's", own, raw),
+    ]
+}
+
+/// Rewrites a record that was not looked up.
+fn rewriting(known: Known) -> Decide {
+    Arc::new(move |_| {
+        let given = Given::new("bolt-new", 2);
+        let mut writes = PageWrites::default();
+        (writes.counts.seen, writes.counts.updated) = (1, 1);
+        let row = lead(&given);
+        writes.raw.push(RawWrite::New {
+            external_id: given.id.clone(),
+            payload: given.payload().to_string(),
+            payload_hash: given.hash(),
+            status: RawStatus::Normalized,
+            reason: None,
+        });
+        writes.records.push(RecordWrite {
+            raw: 0,
+            external_id: given.id.clone(),
+            record_hash: row.fingerprint(),
+            row,
+            payload_hash: given.hash(),
+            source_updated_at: None,
+            existing: Some(known.clone()),
+        });
+        writes
+    })
+}
+
+/// Gives a raw event a new end.
+fn replaying(id: RawEventId) -> Decide {
+    Arc::new(move |_| {
+        let mut writes = PageWrites::default();
+        (writes.counts.seen, writes.counts.ignored) = (1, 1);
+        writes.raw.push(RawWrite::Existing { id, status: RawStatus::Ignored, reason: Some("forged".to_owned()) });
+        writes
+    })
+}
