@@ -135,6 +135,15 @@ pub fn connector_failure(error: &ConnectorError) -> Failure {
 }
 
 async fn check(app: &App, store: &SharedStore, key: &str, out: Output) -> Done {
+    let (document, line) = identify(app, store, key).await?;
+    app.show(out, &document, |_| line)
+}
+
+/// Asks the provider whose account a connection's credential opens, and keeps the answer; gives it for a machine and for a person.
+///
+/// # Errors
+/// Another account than the declared one; what the connector and the store meet.
+pub async fn identify(app: &App, store: &SharedStore, key: &str) -> Result<(serde_json::Value, String), Failure> {
     let connection = find(store, key).await?;
     let worker = app.worker(Arc::clone(store))?;
     let connector = worker.connector(&connection).map_err(|e| connector_failure(&e))?;
@@ -159,7 +168,7 @@ async fn check(app: &App, store: &SharedStore, key: &str, out: Output) -> Done {
     };
     let document =
         json!({"connection": key, "identity": identity, "matches_declaration": identity.account_id.is_some()});
-    app.show(out, &document, |_| line)
+    Ok((document, line))
 }
 
 async fn show_preview(
@@ -205,17 +214,29 @@ async fn test_batch(
     count: Option<usize>,
     out: Output,
 ) -> Done {
+    let assignments = test_assignments(app, store, key, stream, count).await?;
+    run_once::assignments(app, Arc::clone(store), assignments, out).await
+}
+
+/// The test batches of a connection's jobs, or of one.
+///
+/// # Errors
+/// The connection is paused or revoked, or has no such job.
+pub async fn test_assignments(
+    app: &App,
+    store: &SharedStore,
+    key: &str,
+    stream: Option<&str>,
+    count: Option<usize>,
+) -> Result<Vec<Assignment>, Failure> {
     let connection = find(store, key).await?;
     if matches!(connection.status, ConnectionStatus::Revoked | ConnectionStatus::Paused) {
         return Err(Failure::new(Exit::Refused, halted(&connection).unwrap_or_default().join("\n")));
     }
     let records = count.unwrap_or(usize::try_from(app.settings.pipeline.test_batch_records).unwrap_or(usize::MAX));
-    let assignments = jobs_of(store, key, stream)
-        .await?
-        .iter()
-        .map(|job| Assignment { job: job.id, origin: RunOrigin::TestBatch, task: Task::TestBatch { records } })
-        .collect();
-    run_once::assignments(app, Arc::clone(store), assignments, out).await
+    let jobs = jobs_of(store, key, stream).await?;
+    let batch = |job: &Job| Assignment { job: job.id, origin: RunOrigin::TestBatch, task: Task::TestBatch { records } };
+    Ok(jobs.iter().map(batch).collect())
 }
 
 async fn set(

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     App, Done,
@@ -125,7 +125,7 @@ async fn status(app: &App, only: Option<&str>, export: Option<&Path>, out: Outpu
     })
 }
 
-fn of_connection(connection: &Connection, standing: &Standing) -> serde_json::Value {
+fn of_connection(connection: &Connection, standing: &Standing) -> Value {
     let refusal = launch::refusal(connection, standing);
     json!({
         "connection": connection.spec.connection_key,
@@ -173,16 +173,38 @@ fn write(
     Ok(files)
 }
 
+async fn keep(app: &App, gate: &Gate, all: Vec<Given>, problems: Vec<String>, signing: bool, out: Output) -> Done {
+    let touched = give(app, &app.store().await?, gate, all, problems, signing).await?;
+    let touched: Vec<&Control> = touched.iter().collect();
+    app.show(out, &json!({"signed": signing, "controls": touched}), |_| print::launch::kept(&touched, signing))
+}
+
+/// Signs everything that a file holds; gives the controls as they stand after it.
+///
+/// # Errors
+/// Everything that is wrong with the file; nothing is written then.
+pub async fn sign_file(app: &App, store: &SharedStore, file: &Path) -> Result<Vec<Control>, Failure> {
+    let gate = Gate::open(app)?;
+    let (all, problems) = read(app, &gate, file)?;
+    give(app, store, &gate, all, problems, true).await
+}
+
 /// Checks connections, keeps what was given with its acts, and reviews what it touches.
-async fn keep(app: &App, gate: &Gate, all: Vec<Given>, mut problems: Vec<String>, signing: bool, out: Output) -> Done {
-    let store = app.store().await?;
+async fn give(
+    app: &App,
+    store: &SharedStore,
+    gate: &Gate,
+    all: Vec<Given>,
+    mut problems: Vec<String>,
+    signing: bool,
+) -> Result<Vec<Control>, Failure> {
     let mut signatures = Vec::new();
     let mut actions = Vec::new();
     let mut connections: Vec<Connection> = Vec::new();
     for given in &all {
         let connection = match &given.connection {
             None => None,
-            Some(key) => match find(&store, key).await {
+            Some(key) => match find(store, key).await {
                 Ok(connection) => Some(connection),
                 Err(failure) => {
                     problems.push(format!("`{}`: {}", given.control, failure.message));
@@ -192,7 +214,7 @@ async fn keep(app: &App, gate: &Gate, all: Vec<Given>, mut problems: Vec<String>
         };
         let Some(definition) = gate.definitions.find(&given.control) else { continue };
         let whose = connection.as_ref().map_or(Whose::Installation, |c| Whose::Connection(c.id, c.client_id));
-        actions.push(act_of(app, &store, given, whose, signing).await?);
+        actions.push(act_of(app, store, given, whose, signing).await?);
         signatures.push(Signature {
             whose,
             control_key: definition.key.clone(),
@@ -212,16 +234,15 @@ async fn keep(app: &App, gate: &Gate, all: Vec<Given>, mut problems: Vec<String>
     let mut controls =
         launch::review_installation(store.as_ref(), &gate.definitions, gate.options, app.clock.as_ref()).await?;
     for connection in &connections {
-        controls.extend(gate.review(app, &store, connection).await?.connection);
+        controls.extend(gate.review(app, store, connection).await?.connection);
     }
-    let touched = |control: &&Control| {
+    controls.retain(|control| {
         all.iter().any(|given| {
             given.control == control.row.control_key
                 && given.connection.is_some() == (control.scope == ControlScope::Connection)
         })
-    };
-    let touched: Vec<&Control> = controls.iter().filter(touched).collect();
-    app.show(out, &json!({"signed": signing, "controls": touched}), |_| print::launch::kept(&touched, signing))
+    });
+    Ok(controls)
 }
 
 async fn act_of(
@@ -253,6 +274,15 @@ async fn act_of(
 /// # Errors
 /// See [`Failure`].
 pub async fn activate(app: &App, store: &SharedStore, key: &str, out: Output) -> Done {
+    let (document, line) = let_live(app, store, key).await?;
+    app.show(out, &document, |_| line)
+}
+
+/// What [`activate`] does; gives the answer for a machine and for a person.
+///
+/// # Errors
+/// The refusal, with all that is missing.
+pub async fn let_live(app: &App, store: &SharedStore, key: &str) -> Result<(Value, String), Failure> {
     let connection = find(store, key).await?;
     if let Some(lines) = launch::halted(&connection) {
         return Err(refused(&format!("{key} may not go live"), &lines, "do that first, and activate again"));
@@ -261,8 +291,7 @@ pub async fn activate(app: &App, store: &SharedStore, key: &str, out: Output) ->
         // No stamp either: it would count, should the connection become a production one.
         let document = json!({"connection": key, "status": connection.status, "activation": "not needed"});
         let environment = connection.spec.environment;
-        return app
-            .show(out, &document, |_| format!("{key} is a {environment} connection: it runs without activation"));
+        return Ok((document, format!("{key} is a {environment} connection: it runs without activation")));
     }
     let standing = Gate::open(app)?.review(app, store, &connection).await?;
     if !standing.ready() {
@@ -277,5 +306,5 @@ pub async fn activate(app: &App, store: &SharedStore, key: &str, out: Output) ->
     let act = act(app, "connection.activate", &connection, json!({"status": ConnectionStatus::Connected}), None);
     store.activate_connection(key, &act).await?;
     let document = json!({"connection": key, "status": "connected", "runs_until": standing.runs_until()});
-    app.show(out, &document, |_| format!("{key} is live"))
+    Ok((document, format!("{key} is live")))
 }

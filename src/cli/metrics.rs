@@ -41,8 +41,7 @@ pub async fn run(app: &App, command: &MetricsCommand, out: Output) -> Done {
         let document = print::metrics::list_document(&definitions, &feeds);
         return app.show(out, &document, |view| print::metrics::list(view, &definitions, &feeds));
     }
-    let store = app.store().await?;
-    let bench = Bench { app, gatekeeper: app.gatekeeper(SharedStore::clone(&store))?, store };
+    let bench = Bench::open(app, app.store().await?)?;
     match command {
         MetricsCommand::List => Ok(Exit::Done),
         MetricsCommand::Snapshot(args) => bench.snapshot(args, out).await,
@@ -69,7 +68,19 @@ pub async fn client(store: &SharedStore, key: &str) -> Result<Client, Failure> {
     Err(Failure::usage(format!("there is no client '{key}'{near}")).remedy(remedy))
 }
 
-impl Bench<'_> {
+/// Sets a baseline; gives the answer for a machine and for a person.
+///
+/// # Errors
+/// The refusal, with every reason; see [`Failure`].
+pub async fn set_baseline(app: &App, store: SharedStore, args: &BaselineArgs) -> Result<(Value, String), Failure> {
+    Bench::open(app, store)?.set_baseline(args).await
+}
+
+impl<'b> Bench<'b> {
+    fn open(app: &'b App, store: SharedStore) -> Result<Self, Failure> {
+        Ok(Self { app, gatekeeper: app.gatekeeper(SharedStore::clone(&store))?, store })
+    }
+
     fn desk(&self) -> Desk<'_> {
         self.gatekeeper.desk()
     }
@@ -176,9 +187,16 @@ impl Bench<'_> {
     }
 
     async fn baseline(&self, args: &BaselineArgs, out: Output) -> Done {
+        let (document, line) = self.set_baseline(args).await?;
+        self.app.show(out, &document, |_| line)
+    }
+
+    async fn set_baseline(&self, args: &BaselineArgs) -> Result<(Value, String), Failure> {
         let client = client(&self.store, &args.client).await?;
         let entry = self.entry(&client, &args.metric, args.source.as_deref()).await?;
-        let Some(window) = self.fitting_window(&args.period, &entry, true)? else { return Ok(Exit::Usage) };
+        let Some(window) = self.fitting_window(&args.period, &entry, true)? else {
+            return Err(Failure::new(Exit::Internal, "the period was not read"));
+        };
         let after = json!({"period": window.text(), "declared": args.value.map(|value| value.to_string())});
         let act = self.act("metric.baseline", &client, &entry, Some(&args.reason), after);
         let outcome = match args.value {
@@ -207,9 +225,8 @@ impl Bench<'_> {
             "period": window.text(), "value": snapshot.number.value.map(|value| value.normalize().to_string()),
             "unit": snapshot.number.unit, "currency": snapshot.number.currency, "origin": snapshot.number.origin,
         });
-        self.app.show(out, &document, |_| {
-            format!("{metric} '{label}': baseline version {version} {word}: {value} of {}", window.text())
-        })
+        let line = format!("{metric} '{label}': baseline version {version} {word}: {value} of {}", window.text());
+        Ok((document, line))
     }
 
     async fn publish(&self, args: &PublishArgs, out: Output) -> Done {

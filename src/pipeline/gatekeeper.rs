@@ -67,11 +67,12 @@ impl Gatekeeper {
         quality::evaluate(&*self.store, &self.rules, connection, run, &*self.clock).await
     }
 
-    /// Checks what a run has touched and publishes what passes; nothing when there is no news and the last evaluation still stands.
+    /// Checks what a run has touched and publishes what passes; nothing when there is no news and the last evaluation still stands. One that
+    /// holds does not: what held may have been the missing run itself.
     pub async fn after(&self, ended: &Ended) -> Result<Vec<Published>, StoreError> {
         let Some(connection) = self.store.connection(&ended.connection_key).await? else { return Ok(Vec::new()) };
         let quiet = !ended.news && ended.status == RunStatus::Succeeded;
-        if quiet && self.standing(&connection).await?.is_some() {
+        if quiet && self.standing(&connection).await?.is_some_and(|verdict| verdict.may_publish()) {
             return Ok(Vec::new());
         }
         let checked = self.check(&connection, Some(ended.run)).await?;

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use chrono::Timelike;
+use chrono::{Datelike, Timelike};
 use serde_json::Value;
 
 use super::{locked, people};
@@ -101,6 +101,20 @@ impl AccountOptions {
     #[must_use]
     pub fn deals(mut self, deals: u64) -> Self {
         self.deals = deals;
+        self
+    }
+
+    /// Moves the first records so that part of them was created in the last ended month (UTC), none after it, and that no change lies
+    /// ahead of `now`.
+    #[must_use]
+    pub fn in_the_last_month(mut self, now: Timestamp) -> Self {
+        // Created within fifteen days, changed within thirty: a start before the month keeps both inside of the shortest one.
+        const BEFORE: chrono::Days = chrono::Days::new(5);
+        let last = now.utc().with_day(1).and_then(|first| first.checked_sub_months(chrono::Months::new(1)));
+        let base = last.and_then(|first| first.date_naive().checked_sub_days(BEFORE));
+        if let Some(base) = base.and_then(|day| day.and_hms_opt(0, 0, 0)) {
+            self.base = Timestamp::new(base.and_utc());
+        }
         self
     }
 

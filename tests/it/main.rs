@@ -95,6 +95,8 @@ mod store_page;
 #[cfg(test)]
 mod store_rules;
 #[cfg(test)]
+mod story;
+#[cfg(test)]
 mod sweep_commands;
 #[cfg(test)]
 #[macro_use]

@@ -36,6 +36,19 @@ pub fn check_list(view: &View, checks: &[StoredCheck]) -> String {
     grid.or("no results; see: tidegate quality run")
 }
 
+/// The results of one connection, as short as can be: for `tidegate demo`.
+pub fn brief(view: &View, checks: &[StoredCheck]) -> String {
+    let mut grid = Grid::new(view, &[word("check"), word("status"), text("observed")]);
+    for StoredCheck { result, .. } in checks {
+        let status = match (result.status, result.severity) {
+            (CheckStatus::Passed, _) | (_, Severity::Error) => result.status.to_string(),
+            (status, Severity::Warn) => format!("{status} (warns)"),
+        };
+        grid.row([result.check_key.clone(), status, or_none(result.observed.as_deref())]);
+    }
+    grid.or("no results")
+}
+
 /// `tidegate quality run`: the results, and a line for each connection that says whether its numbers may be published.
 pub fn evaluated(view: &View, checks: &[StoredCheck]) -> String {
     let mut out = check_list(view, checks);

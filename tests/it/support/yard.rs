@@ -43,9 +43,14 @@ pub struct Yard<'d> {
 impl<'d> Yard<'d> {
     /// Two accounts with so many contacts and deals each; schema made, nothing declared.
     pub async fn new(database: &'d TestDatabase, contacts: u64, deals: u64) -> Self {
+        Self::with(database, |account| account.contacts(contacts).deals(deals)).await
+    }
+
+    /// As [`Yard::new`], with both accounts as `shape` wants them.
+    pub async fn with(database: &'d TestDatabase, shape: impl Fn(AccountOptions) -> AccountOptions) -> Self {
         let options = SimulatorOptions::new(Arc::new(SystemClock::new()))
-            .account(AccountOptions::new(ACME_PORTAL, ACME_TOKEN).contacts(contacts).deals(deals))
-            .account(AccountOptions::new(BRIGHT_PORTAL, BRIGHT_TOKEN).contacts(contacts).deals(deals));
+            .account(shape(AccountOptions::new(ACME_PORTAL, ACME_TOKEN)))
+            .account(shape(AccountOptions::new(BRIGHT_PORTAL, BRIGHT_TOKEN)));
         let simulator = Simulator::start(options).await.expect("the simulator starts");
         let mut home = Home::new();
         // The repository's folders, less the pace that a real provider needs: a simulator may be asked as fast as one can.
