@@ -304,6 +304,22 @@ async fn the_demo_ends_well_in_a_folder_of_its_own_and_what_it_points_to_is_ther
     assert!(!demo.stdout.contains("DISAGREES") && !demo.stdout.contains("DOES NOT ADD UP"), "{demo}");
     let pointed: Vec<&str> = demo.stdout.lines().filter_map(|line| line.trim().strip_prefix("tidegate ")).collect();
     assert!(pointed.len() >= 3, "{demo}");
+    // Each gate refuses first, and the card comes at the end: with the client's label, without the provider's name.
+    let at = |part: &str| demo.stdout.find(part).unwrap_or_else(|| panic!("'{part}' is not told\n{demo}"));
+    let order = [
+        "acme-hubspot may not go live; ",
+        "still missing: 0",
+        "acme-hubspot is live",
+        "lead_volume is held: check dead_letter_budget",
+        "cards in Acme's portal: 0",
+        "open dead letters now: 0",
+        "New leads ",
+        "Cards of Bright, whose connection is a sandbox: 0",
+    ];
+    assert!(order.map(at).is_sorted(), "{demo}");
+    let card = demo.stdout.lines().find(|line| line.contains("New leads ")).expect("a card");
+    assert!(card.contains(" CRM ") && card.contains("improved"), "{card}");
+    assert!(!card.to_lowercase().contains("hubspot"), "{card}");
     for command in pointed {
         let args: Vec<&str> = command.split_whitespace().collect();
         home.run_ok(&args).await;

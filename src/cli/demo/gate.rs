@@ -76,7 +76,11 @@ impl Story<'_> {
     fn refusal(&self, refused: &Failure) -> Result<(), Failure> {
         let lines: Vec<&str> = refused.message.lines().collect();
         for line in lines.iter().take(1 + SHOWN) {
-            self.say(&format!("  {line}"))?;
+            let (what, remedy) = line.split_once("; do: ").unwrap_or((line, ""));
+            self.say(&format!("  {what}"))?;
+            if !remedy.is_empty() {
+                self.say(&folded(&format!("do: {remedy}"), 8))?;
+            }
         }
         let more = lines.len().saturating_sub(1 + SHOWN);
         self.say(&format!("    ... and {more} more, each with the command that supplies it"))
@@ -117,7 +121,7 @@ impl Story<'_> {
         let acme = metrics::client(store, "acme").await?;
         for report in store.reports(acme.id).await?.iter().filter(|report| report.metric_key == "lead_volume") {
             let reason = report.held_reason.as_deref().unwrap_or("nothing");
-            self.say(&format!("  {} is held: {}", report.metric_key, print::words::plain(reason)))?;
+            self.say(&folded(&format!("{} is held: {}", report.metric_key, print::words::plain(reason)), 2))?;
         }
         let cards = store.portal_cards("acme").await?.len();
         self.say(&format!(
@@ -127,13 +131,17 @@ impl Story<'_> {
 
     /// The mended records let the number through, without anybody's doing.
     pub(super) async fn card(&self, store: &SharedStore) -> Result<(), Failure> {
-        self.chapter(7, "All checks pass, and the card has appeared by itself (tidegate portal cards --client acme)")?;
+        self.chapter(
+            7,
+            "Nothing holds it any more: the card has appeared by itself (tidegate portal cards --client acme)",
+        )?;
         self.say(&indent(&print::quality::brief(&self.view(), &self.checks(store).await?)))?;
         let cards = store.portal_cards("acme").await?;
         self.say(&format!("\n{}", indent(&print::metrics::cards(&self.view(), &cards))))?;
         let others = store.portal_cards("bright").await?.len();
         self.say(&format!(
-            "\n  This is what the portal reads: the client's label of the source, never the provider's name.\n  Cards of Bright, \
+            "\n  This is what the portal reads: the client's label of the source, never the provider's name.\n  Four of \
+             the cards count the work on the records; it began this month, so last month has none.\n  Cards of Bright, \
              whose connection is a sandbox: {others}"
         ))
     }
@@ -142,4 +150,22 @@ impl Story<'_> {
         let found = connection::find(store, ACME).await?;
         Ok(store.latest_checks(found.id).await?)
     }
+}
+
+/// A long sentence in lines, moved in by so many columns.
+fn folded(text: &str, columns: usize) -> String {
+    const WIDEST: usize = 110;
+    let edge = " ".repeat(columns);
+    let (mut lines, mut line) = (Vec::new(), edge.clone());
+    for word in text.split_whitespace() {
+        if line.chars().count() + word.chars().count() >= WIDEST && line.len() > columns {
+            lines.push(std::mem::replace(&mut line, format!("{edge}  ")));
+        }
+        if !line.ends_with(' ') {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    lines.push(line);
+    lines.join("\n")
 }

@@ -53,7 +53,7 @@ pub async fn run(args: &DemoArgs, out: Output) -> Done {
     story.say("Tidegate in two minutes: two clients, one CRM each, and everything that usually goes wrong.\n")?;
     story.say(&format!(
         "A provider simulator answers on {}. It will throttle us once (429,\nRetry-After: 1), fail once (500), and three of its \
-         records are bad. Acme's connection is to go live; Bright's is a sandbox.\nEverything is kept in {}.\n",
+         records are bad. Acme's connection is to go live;\nBright's is a sandbox. Everything is kept in {}.\n",
         simulator.base_url(),
         dir.display()
     ))?;
