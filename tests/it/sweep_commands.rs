@@ -252,6 +252,7 @@ async fn of_bright(db: &TestDatabase, bright: i64) -> BTreeMap<String, Vec<Strin
 /// Two clients; bright has what acme has not, and something of everything.
 async fn ground(db: &TestDatabase) -> Yard<'_> {
     let mut yard = Yard::new(db, 8, 4).await;
+    yard.home.setting("metrics.environments", "production,sandbox");
     let launch = std::fs::read_to_string(yard.home.path().join("launch.yaml")).unwrap_or_default();
     yard.launch_file(&format!("{}{CONTRACT}", launch.trim_start_matches("controls:\n")));
     let kek = yard.home.path().join("kek");
