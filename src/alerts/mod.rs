@@ -45,7 +45,7 @@ pub struct Change {
 }
 
 /// Looks at everything once: opens, reminds, resolves, and says each of it in the log. With `notify`, changes are also laid out for
-/// [`deliver`]. Several that sweep at the same moment tell each change once between them.
+/// [`deliver()`]. Several that sweep at the same moment tell each change once between them.
 ///
 /// # Errors
 /// Of the store; nothing is then told, and the next sweep sees the same.

@@ -26,6 +26,7 @@ pub use self::metrics::{ApproveArgs, BaselineArgs, MetricsCommand, PortalCommand
 #[command(name = "tidegate", version, propagate_version = true, max_term_width = 110, after_help = EXIT_CODES)]
 pub struct Cli {
     /// Settings file, read after config/tidegate.toml and config/tidegate.<environment>.toml.
+    #[allow(rustdoc::invalid_html_tags, reason = "people read it in a terminal")]
     #[arg(long, global = true, value_name = "FILE", help_heading = EVERYWHERE)]
     pub config: Option<PathBuf>,
     /// One JSON document on standard output, nothing else there.

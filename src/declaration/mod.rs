@@ -1,6 +1,6 @@
 //! Declarations: clients, providers, connections and jobs as YAML, and what applying them would change.
 //!
-//! Owns the file's format ([`parse`]), the comparison with what stands ([`plan`]) and the way back ([`to_yaml`]). All three are pure:
+//! Owns the file's format ([`parse()`]), the comparison with what stands ([`plan()`]) and the way back ([`to_yaml`]). All three are pure:
 //! writing is one call of the store, printing is the CLI's. Refuses secrets in the file, and never deletes: what is no
 //! longer declared stays as it is.
 
