@@ -24,9 +24,6 @@ create table if not exists integration_connections (
     failure_path text,
     rollback_path text,
     last_tested_at datetime(6),
-    -- The account that the provider itself reported for our credential, and when it was asked.
-    identity_account_id varchar(190),
-    identity_checked_at datetime(6),
     -- When a production connection passed the launch gate; without it no live run happens.
     activated_at datetime(6),
     config longtext not null,

@@ -27,8 +27,6 @@ create table if not exists integration_sync_runs (
     records_duplicate bigint not null default 0,
     records_ignored bigint not null default 0,
     records_failed bigint not null default 0,
-    -- How many records the provider said that the whole listing has, where it does.
-    provider_total bigint,
     error_code varchar(100),
     error_internal text,
     error_client_safe text,

@@ -17,8 +17,8 @@ create table if not exists integration_raw_events (
     reason varchar(300),
     is_test tinyint(1) not null default 0,
     primary key (id),
-    -- Also the index that the foreign key needs.
-    key ix_integration_raw_events_run (connection_id, client_id, run_id, status),
+    key ix_integration_raw_events_connection (connection_id, client_id),
+    key ix_integration_raw_events_run (run_id, status),
     constraint fk_integration_raw_events_connection foreign key (connection_id, client_id) references integration_connections (id, client_id),
     constraint ck_integration_raw_events_origin check (origin in ('pull', 'webhook', 'import')),
     constraint ck_integration_raw_events_status check (status in ('pending', 'normalized', 'unchanged', 'duplicate', 'ignored', 'failed'))

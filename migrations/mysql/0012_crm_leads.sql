@@ -27,11 +27,9 @@ create table if not exists crm_leads (
     paid_or_organic varchar(40),
     stage varchar(60),
     received_at datetime(6),
-    -- When somebody first answered.
-    first_response_at datetime(6),
     primary key (id),
-    -- A connection has one client, so naming it changes nothing; the foreign key needs no index of its own.
-    unique key uq_crm_leads_object (connection_id, client_id, object_type, external_id),
+    unique key uq_crm_leads_object (connection_id, object_type, external_id),
+    key ix_crm_leads_connection (connection_id, client_id),
     constraint fk_crm_leads_connection foreign key (connection_id, client_id) references integration_connections (id, client_id),
     constraint ck_crm_leads_consent check (consent in ('granted', 'denied', 'unknown')),
     constraint ck_crm_leads_paid_or_organic check (paid_or_organic in ('paid', 'organic', 'unknown'))

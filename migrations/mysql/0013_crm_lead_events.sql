@@ -26,7 +26,7 @@ create table if not exists crm_lead_events (
     occurred_at datetime(6),
     closed_at datetime(6),
     primary key (id),
-    -- A connection has one client, so naming it changes nothing; the foreign key needs no index of its own.
-    unique key uq_crm_lead_events_object (connection_id, client_id, object_type, external_id),
+    unique key uq_crm_lead_events_object (connection_id, object_type, external_id),
+    key ix_crm_lead_events_connection (connection_id, client_id),
     constraint fk_crm_lead_events_connection foreign key (connection_id, client_id) references integration_connections (id, client_id)
 ) engine = innodb default charset = utf8mb4 collate = utf8mb4_bin;

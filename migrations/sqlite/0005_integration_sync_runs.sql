@@ -27,8 +27,6 @@ create table if not exists integration_sync_runs (
     records_duplicate integer not null default 0,
     records_ignored integer not null default 0,
     records_failed integer not null default 0,
-    -- How many records the provider said that the whole listing has, where it does.
-    provider_total integer,
     error_code text,
     error_internal text,
     error_client_safe text,

@@ -21,4 +21,5 @@ create table if not exists integration_raw_events (
     constraint ck_integration_raw_events_status check (status in ('pending', 'normalized', 'unchanged', 'duplicate', 'ignored', 'failed'))
 ) strict;
 
-create index if not exists ix_integration_raw_events_run on integration_raw_events (connection_id, client_id, run_id, status);
+create index if not exists ix_integration_raw_events_connection on integration_raw_events (connection_id, client_id);
+create index if not exists ix_integration_raw_events_run on integration_raw_events (run_id, status);

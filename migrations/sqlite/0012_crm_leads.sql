@@ -27,10 +27,10 @@ create table if not exists crm_leads (
     paid_or_organic text,
     stage text,
     received_at text,
-    -- When somebody first answered.
-    first_response_at text,
-    constraint uq_crm_leads_object unique (connection_id, client_id, object_type, external_id),
+    constraint uq_crm_leads_object unique (connection_id, object_type, external_id),
     constraint fk_crm_leads_connection foreign key (connection_id, client_id) references integration_connections (id, client_id),
     constraint ck_crm_leads_consent check (consent in ('granted', 'denied', 'unknown')),
     constraint ck_crm_leads_paid_or_organic check (paid_or_organic in ('paid', 'organic', 'unknown'))
 ) strict;
+
+create index if not exists ix_crm_leads_connection on crm_leads (connection_id, client_id);

@@ -25,6 +25,8 @@ create table if not exists crm_lead_events (
     currency text,
     occurred_at text,
     closed_at text,
-    constraint uq_crm_lead_events_object unique (connection_id, client_id, object_type, external_id),
+    constraint uq_crm_lead_events_object unique (connection_id, object_type, external_id),
     constraint fk_crm_lead_events_connection foreign key (connection_id, client_id) references integration_connections (id, client_id)
 ) strict;
+
+create index if not exists ix_crm_lead_events_connection on crm_lead_events (connection_id, client_id);

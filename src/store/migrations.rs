@@ -1,7 +1,7 @@
 //! The numbered steps of the schema, in both dialects.
 //!
 //! Owns the one list of steps; naming a step here without its two files does not compile, so the engines cannot drift
-//! apart. Each file makes one table and can be run again, because MySQL cannot roll back a table: a migration that was
+//! apart. Each file makes or changes one table and can be run again, because MySQL cannot roll back a table: a migration that was
 //! killed half-way goes on where it was.
 
 /// One step: its number, its name, and its text for each engine.
@@ -61,11 +61,19 @@ pub(super) const STEPS: &[Step] = steps! {
     "0028" "launch_controls",
     "0029" "integration_alerts",
     "0030" "integration_credentials",
+    "0031" "integration_connections_identity",
+    "0032" "integration_sync_runs_provider_total",
+    "0033" "crm_leads_first_response",
+    "0034" "integration_raw_events_indexes",
+    "0035" "crm_leads_indexes",
+    "0036" "crm_lead_events_indexes",
 };
 
-/// The names of all steps, which are the names of the tables (and of the view) that they make.
-pub(super) fn names() -> impl Iterator<Item = &'static str> {
-    STEPS.iter().map(|step| step.name)
+/// What the steps make: tables and the view, by name. A step that makes nothing changes what another has made.
+pub(super) fn made() -> impl Iterator<Item = &'static str> {
+    let makes =
+        |step: &&Step| ["create table ", "create or replace view "].iter().any(|word| step.mysql.contains(word));
+    STEPS.iter().filter(makes).map(|step| step.name)
 }
 
 /// The SQL of all steps of an engine, in order, for `tidegate migrate --print`.

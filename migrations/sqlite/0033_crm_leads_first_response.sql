@@ -1,0 +1,2 @@
+-- When somebody first answered a lead.
+alter table crm_leads add column first_response_at text;
