@@ -11,7 +11,8 @@ use crate::{
     store::{
         catalogue::{Connection, Job},
         checks::{StoredCheck, verdict},
-        launch::{ConnectionProof, SchemaRights},
+        launch::ConnectionProof,
+        rights::Rights,
         schema::SchemaState,
     },
 };
@@ -65,7 +66,8 @@ pub struct ConnectionFacts<'f> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InstallationFacts {
     pub schema: SchemaState,
-    pub rights: SchemaRights,
+    /// The database user's own; `None`: the engine has no users. An error says why they cannot be told.
+    pub rights: Result<Option<Rights>, String>,
 }
 
 /// A fact of the declaration that is not there.
@@ -347,23 +349,23 @@ pub fn of_installation(probe: Probe, facts: &InstallationFacts) -> Option<Probed
             }
         }),
         Probe::Grants => Some(match &facts.rights {
-            SchemaRights::NotApplicable => {
+            Ok(None) => {
                 let evidence =
                     "SQLite has no database users; the rights on the file are the operating system's".to_owned();
                 Probed::Proved { evidence, at: None }
             }
-            SchemaRights::None => {
+            Ok(Some(rights)) if rights.excess.is_empty() => {
                 let evidence = "the database user of this process can read and write rows, and not change the schema";
                 Probed::Proved { evidence: evidence.to_owned(), at: None }
             }
-            SchemaRights::Held(rights) => Probed::Failed(vec![Lack {
+            Ok(Some(rights)) => Probed::Failed(vec![Lack {
                 what: format!(
-                    "database rights: the user of this process can change the schema ({})",
-                    rights.join(", ")
+                    "database rights: the user of this process may do more than move rows ({})",
+                    rights.excess.join("; ")
                 ),
                 command: NARROW.to_owned(),
             }]),
-            SchemaRights::Unclear(why) => Probed::Failed(vec![Lack {
+            Err(why) => Probed::Failed(vec![Lack {
                 what: format!("database rights: it cannot be told whether the schema is out of reach ({why})"),
                 command: NARROW.to_owned(),
             }]),

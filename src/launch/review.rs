@@ -147,7 +147,13 @@ pub async fn assess_installation(
     options: Options,
     clock: &dyn Clock,
 ) -> Result<Vec<Control>, StoreError> {
-    let facts = InstallationFacts { schema: store.schema_state().await?, rights: store.schema_rights().await? };
+    let rights = match store.rights().await {
+        Ok(rights) => Ok(rights),
+        // What cannot be read proves nothing; that is an answer, and no outage.
+        Err(StoreError::Schema(why)) => Err(why),
+        Err(error) => return Err(error),
+    };
+    let facts = InstallationFacts { schema: store.schema_state().await?, rights };
     let stored = store.launch_controls(Whose::Installation).await?;
     let now = clock.now();
     let judged = definitions.of(ControlScope::Global).map(|definition| {

@@ -130,19 +130,6 @@ pub struct ConnectionProof {
     pub newest_baseline_at: Option<Timestamp>,
 }
 
-/// Whether the database user of this process could change the schema. Never holds a grant's text.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub enum SchemaRights {
-    /// The engine has no users.
-    NotApplicable,
-    /// Rows only.
-    None,
-    /// Rights over this schema, by name.
-    Held(Vec<String>),
-    /// Not to be told from the grants; why.
-    Unclear(String),
-}
-
 /// A production connection with due jobs that the launch gate does not let run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RefusedDue {
@@ -173,8 +160,6 @@ pub trait LaunchStore: Send + Sync {
     /// # Errors
     /// As [`LaunchStore::record_review`].
     async fn sign_controls(&self, signatures: &[Signature], actions: &[AdminAction]) -> Result<(), StoreError>;
-
-    async fn schema_rights(&self) -> Result<SchemaRights, StoreError>;
 
     /// Production connections with due jobs that wait for activation or are held by a control, by key.
     async fn refused_due(&self) -> Result<Vec<RefusedDue>, StoreError>;

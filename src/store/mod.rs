@@ -13,7 +13,6 @@ pub mod checks;
 pub mod credentials;
 pub mod dead_letters;
 pub mod error;
-pub mod grants;
 pub mod launch;
 pub mod lease;
 pub mod metrics;

@@ -255,7 +255,6 @@ fn controls_and_secrets() -> Vec<Line> {
             }
             refusals
         }),
-        ("LaunchStore::schema_rights", Global("of the database user, who serves all clients")),
         ("LaunchStore::refused_due", Global("what keeps the connections of all clients from running, for operators")),
         ("AlertStore::alert_facts", Global("one sweep looks at all clients")),
         ("AlertStore::late_jobs", Global("one sweep looks at all clients")),

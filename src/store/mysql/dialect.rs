@@ -21,8 +21,6 @@ use crate::{
 
 pub(super) const ENGINE: &str = "mysql";
 pub(super) const BEGIN: &str = "begin";
-/// The rights of this user, and the schema that they are asked for.
-pub(super) const GRANTS: Option<(&str, &str)> = Some(("show grants", "select database()"));
 /// Tables cannot be rolled back, so a migration is no transaction.
 pub(super) const BEGIN_MIGRATION: Option<&str> = None;
 

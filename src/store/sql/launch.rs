@@ -3,12 +3,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use sqlx::Row as _;
 
 use super::{
     Db,
     cells::Cells,
-    dialect,
     fault::Fault,
     launch_write,
     store::{Outcome, Patience, Store},
@@ -18,10 +16,9 @@ use crate::{
     store::{
         StoreError,
         catalogue::AdminAction,
-        grants,
         launch::{
-            ConnectionProof, ControlFacts, ControlRow, Evidence, LaunchStore, RefusedDue, Reviewed, SchemaRights,
-            Signature, TestBatch, Whose,
+            ConnectionProof, ControlFacts, ControlRow, Evidence, LaunchStore, RefusedDue, Reviewed, Signature,
+            TestBatch, Whose,
         },
     },
 };
@@ -118,18 +115,6 @@ impl LaunchStore for Store {
                 launch_write::sign(session, &told.0, &told.1).await?;
                 Ok(Outcome::Commit(()))
             })
-        })
-        .await
-    }
-
-    async fn schema_rights(&self) -> Result<SchemaRights, StoreError> {
-        let Some((grants, schema)) = dialect::GRANTS else { return Ok(SchemaRights::NotApplicable) };
-        self.read("ask for the rights of the database user", async {
-            let schema = self.inner.row(sqlx::query::<Db>(schema)).await?.ok_or(sqlx::Error::RowNotFound)?;
-            let schema: String = schema.try_get(0)?;
-            let rows = self.inner.rows(sqlx::query::<Db>(grants)).await?;
-            let lines = rows.iter().map(|row| row.try_get(0)).collect::<Result<Vec<String>, _>>()?;
-            Ok(grants::schema_rights(&lines, &schema))
         })
         .await
     }

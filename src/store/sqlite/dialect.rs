@@ -21,8 +21,6 @@ use crate::{
 pub(super) const ENGINE: &str = "sqlite";
 /// Takes the write lock at once: a transaction that reads first could not be upgraded later.
 pub(super) const BEGIN: &str = "begin immediate";
-/// There are no users: who may write the file may do anything.
-pub(super) const GRANTS: Option<(&str, &str)> = None;
 /// All steps commit together, and two processes that migrate at the same moment queue up.
 pub(super) const BEGIN_MIGRATION: Option<&str> = Some("begin immediate");
 /// Digits after the point of an amount, as `DECIMAL(18,4)` has them.
