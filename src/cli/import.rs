@@ -23,12 +23,12 @@ use super::{
 use crate::{
     connector::{
         StreamSpec,
-        file::import::{From, HeaderProblems, ImportFile, Refused, Said},
+        file::import::{FileFrom, HeaderProblems, ImportFile, Refused, Said},
     },
     domain::status::{JobStatus, RunOrigin},
     lifecycle,
     mapping::FieldMap,
-    pipeline::{Ending, OnProgress, import::Rehearsal},
+    pipeline::{Ending, OnProgress, rehearsal::Rehearsal},
     scheduler::{
         due,
         import::FileTask,
@@ -183,7 +183,7 @@ async fn refusal(app: &App, ground: &Ground) -> Result<Option<Vec<String>>, Fail
 
 async fn open(ground: &Ground, args: &FileArgs) -> Result<ImportFile, Failure> {
     let path = args.file.clone().unwrap_or_default();
-    let from = if path == Path::new("-") { From::StandardInput } else { From::Path(path) };
+    let from = if path == Path::new("-") { FileFrom::StandardInput } else { FileFrom::Path(path) };
     let said = Said {
         json: args.format.as_deref().map(|format| format == "jsonl"),
         delimiter: args.delimiter,

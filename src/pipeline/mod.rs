@@ -23,7 +23,9 @@ pub mod import;
 pub mod normalise;
 pub mod preview;
 pub mod pull;
+pub mod rehearsal;
 pub mod replay;
+pub mod rows_told;
 pub mod stage;
 
 use std::{sync::Arc, time::Duration};

@@ -9,10 +9,7 @@ use crate::{
     connector::{ConnectorError, ErrorKind, file::import::ImportFile},
     domain::{ids::JobId, status::RunOrigin},
     mapping::FieldMap,
-    pipeline::{
-        Ending, Limits, OnProgress, Outcome, Stop, StopReason,
-        import::{Import, Rehearsed},
-    },
+    pipeline::{Ending, Limits, OnProgress, Outcome, Stop, StopReason, import::Import, rehearsal::Rehearsed},
     store::{StoreError, imports::NewBatch, lease::Held},
 };
 

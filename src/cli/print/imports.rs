@@ -5,7 +5,7 @@ use super::{
     table::{Grid, number, text},
     words::{maybe_time, plain},
 };
-use crate::{pipeline::import::Rehearsal, store::imports::ImportBatch};
+use crate::{pipeline::rehearsal::Rehearsal, store::imports::ImportBatch};
 
 /// `tidegate import list`
 pub fn batch_list(view: &View, batches: &[ImportBatch]) -> String {

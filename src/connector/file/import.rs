@@ -4,29 +4,27 @@
 //! keep more of it than one page, whatever its size, and to go on with a file that was changed between being hashed and being read.
 
 use std::{
-    fs::File,
-    io::{self, BufRead, BufReader, Read, Seek, SeekFrom},
-    path::{Path, PathBuf},
+    io,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::SystemTime,
 };
 
-use flate2::bufread::MultiGzDecoder;
-use serde_json::Value;
-use sha2::{Digest, Sha256};
-
-pub use super::columns::{Columns, HeaderProblems};
 use super::{
     columns::Known,
+    content::{CHUNK, Content, behind, content, hashed, refused},
     encoding::{Decoded, Encoding},
     fields::Fields,
     load::FileFormat,
-    page,
-    rows::{self, Cut, MAX_ROW_BYTES},
+    rows::MAX_ROW_BYTES,
+    start::Start,
     walk::{Note, Spot, Walk},
+};
+pub use super::{
+    columns::{Columns, HeaderProblems},
+    content::{FileFrom, Refused},
+    start::Said,
 };
 use crate::{
     connector::{ConnectorError, ErrorKind, StreamSpec},
@@ -38,46 +36,6 @@ use crate::{
 const PAGE_RECORDS: usize = 1_000;
 /// Decoded bytes that are held at a time; several of the longest rows fit.
 const BUFFER_BYTES: usize = 2 * 1024 * 1024;
-/// Bytes read at a time.
-const CHUNK: usize = 64 * 1024;
-/// Characters of a file's name that are kept.
-const NAME_CHARS: usize = 150;
-const DELIMITERS: [u8; 4] = *b",;\t|";
-
-/// Where a file comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum From {
-    Path(PathBuf),
-    /// Kept in a file without a name meanwhile, because it is read twice.
-    StandardInput,
-}
-
-/// What a person said about a file; what is `None` is found out.
-#[derive(Debug, Clone, Default)]
-pub struct Said {
-    /// Lines of JSON (`true`) or CSV.
-    pub json: Option<bool>,
-    pub delimiter: Option<u8>,
-    pub encoding: Option<Encoding>,
-    /// Columns and the fields that they bring.
-    pub columns: Vec<(String, String)>,
-}
-
-/// Why a file is not taken; nothing was written.
-#[derive(Debug)]
-pub enum Refused {
-    /// It cannot be read, or is not what was said.
-    File { message: String, remedy: String },
-    /// The header does not fit the stream.
-    Header(HeaderProblems),
-}
-
-/// Content that can be read again from its beginning.
-#[derive(Debug)]
-enum Content {
-    Path { path: PathBuf, size: u64, modified: Option<SystemTime> },
-    Kept(File),
-}
 
 /// A file that fits a stream.
 #[derive(Debug)]
@@ -123,16 +81,12 @@ pub struct ImportPages {
     spot: Spot,
 }
 
-fn refused(message: impl Into<String>, remedy: impl Into<String>) -> Refused {
-    Refused::File { message: message.into(), remedy: remedy.into() }
-}
-
 impl ImportFile {
     /// Reads a file once for its hash and its beginning for its shape. Blocks while it reads.
     ///
     /// # Errors
     /// All that is wrong with its beginning.
-    pub fn open(from: &From, said: &Said, spec: &StreamSpec, map: &FieldMap) -> Result<Self, Refused> {
+    pub fn open(from: &FileFrom, said: &Said, spec: &StreamSpec, map: &FieldMap) -> Result<Self, Refused> {
         let (name, content) = content(from)?;
         let unreadable = |error: io::Error| {
             refused(format!("{name} cannot be read: {error}"), "check the file; a .gz file must be whole")
@@ -259,189 +213,51 @@ impl ImportPages {
     }
 }
 
-impl Content {
-    /// From its beginning, decompressed.
-    fn reader(&self) -> io::Result<Box<dyn Read + Send>> {
-        let file = match self {
-            Self::Path { path, .. } => File::open(path)?,
-            Self::Kept(file) => {
-                let mut file = file.try_clone()?;
-                file.seek(SeekFrom::Start(0))?;
-                file
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use super::*;
+    use crate::domain::status::SyncMode;
+
+    #[test]
+    fn p8_a_file_of_any_size_is_read_in_bounded_pages_and_every_row_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("leads.csv");
+        let mut text = String::from("lead_id;received_at;name\n");
+        for id in 0..200_000 {
+            writeln!(text, "{id};2026-01-31;\"Lead\n{id}\"").unwrap();
+        }
+        std::fs::write(&path, &text).unwrap();
+        let map = include_str!("../../../connectors/csv/mappings/leads.yaml");
+        let map = FieldMap::parse("csv", "leads.yaml", map).unwrap();
+        let spec = StreamSpec {
+            name: "leads".to_owned(),
+            primary_key: vec![vec!["lead_id".to_owned()]],
+            sync_modes: vec![SyncMode::FullRefresh],
+            cursor_field: None,
+            json_schema: None,
+        };
+        let file = Arc::new(ImportFile::open(&FileFrom::Path(path.clone()), &Said::default(), &spec, &map).unwrap());
+        assert_eq!((file.bytes, file.format), (text.len() as u64, FileFormat::Csv { delimiter: b';' }));
+        let mut pages = file.pages().unwrap();
+        let (mut rows, mut bytes, mut next_line) = (0, 0, 2);
+        while let Some(page) = pages.next_page().unwrap() {
+            assert!(page.items.len() <= PAGE_RECORDS && pages.buffer.capacity() <= BUFFER_BYTES + 8 * CHUNK);
+            assert_eq!(page.notes[0].line, next_line);
+            next_line += 2 * page.items.len() as u64;
+            for item in &page.items {
+                let Item::Record(record) = item else { panic!("{item:?}") };
+                assert_eq!(record.external_id, Some(rows.to_string()));
+                rows += 1;
             }
-        };
-        let mut reader = BufReader::with_capacity(CHUNK, file);
-        let packed = reader.fill_buf()?.starts_with(&[0x1f, 0x8b]);
-        Ok(if packed { Box::new(MultiGzDecoder::new(reader)) } else { Box::new(reader) })
+            bytes += page.bytes;
+        }
+        assert_eq!((rows, file.read_so_far()), (200_000, text.len() as u64));
+        assert_eq!(bytes, text.len() as u64 - "lead_id;received_at;name\n".len() as u64);
+        // Somebody goes on writing to it.
+        std::fs::write(&path, text + "new;2026-01-31;x\n").unwrap();
+        let error = file.pages().err().unwrap();
+        assert!(error.message.contains("was changed"), "{error}");
     }
-}
-
-fn content(from: &From) -> Result<(String, Content), Refused> {
-    match from {
-        From::StandardInput => {
-            let kept =
-                tempfile::tempfile().and_then(|mut file| io::copy(&mut io::stdin().lock(), &mut file).map(|_| file));
-            let kept = kept.map_err(|error| {
-                refused(
-                    format!("standard input cannot be kept: {error}"),
-                    "free space in the folder for temporary files (TMPDIR), or name a file",
-                )
-            })?;
-            Ok(("stdin".to_owned(), Content::Kept(kept)))
-        }
-        From::Path(path) => {
-            let shown = path.display();
-            let facts = std::fs::metadata(path).map_err(|error| {
-                refused(format!("{shown} cannot be read: {error}"), "name a file that this user may read")
-            })?;
-            if !facts.is_file() {
-                return Err(refused(format!("{shown} is not a file"), "name a file, or - for standard input"));
-            }
-            let content = Content::Path { path: path.clone(), size: facts.len(), modified: facts.modified().ok() };
-            Ok((name_of(path), content))
-        }
-    }
-}
-
-fn name_of(path: &Path) -> String {
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    name.chars().map(|c| if c.is_control() { '?' } else { c }).take(NAME_CHARS).collect()
-}
-
-/// The hash of a content, its size, and its first bytes.
-fn hashed(mut reader: Box<dyn Read + Send>) -> io::Result<(String, u64, Vec<u8>)> {
-    let (mut hash, mut size, mut start) = (Sha256::new(), 0, Vec::new());
-    let mut chunk = vec![0; CHUNK];
-    loop {
-        let read = match reader.read(&mut chunk) {
-            Ok(0) => break,
-            Ok(read) => read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error),
-        };
-        if start.len() < 4 {
-            start.extend_from_slice(&chunk[..read.min(4)]);
-        }
-        hash.update(&chunk[..read]);
-        size += read as u64;
-    }
-    let hash = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok((hash, size, start))
-}
-
-/// Without its first bytes.
-fn behind(mut reader: Box<dyn Read + Send>, bytes: usize) -> io::Result<Box<dyn Read + Send>> {
-    reader.read_exact(&mut vec![0; bytes])?;
-    Ok(reader)
-}
-
-/// The beginning of a file.
-struct Start<'a> {
-    name: &'a str,
-    head: &'a [u8],
-    whole: bool,
-    encoding: Encoding,
-    spot: Spot,
-}
-
-/// Format, columns, and where the first row stands.
-type Understood = (FileFormat, Columns, (usize, Spot));
-
-impl Start<'_> {
-    fn read(self, said: &Said, known: Known, map: &FieldMap) -> Result<Understood, Refused> {
-        // Blank lines before the first row mean nothing.
-        let mut at = 0;
-        let mut spot = self.spot;
-        while let Some(length) = rows::line_length(&self.head[at..], self.whole)
-            && self.head[at..at + length].iter().all(u8::is_ascii_whitespace)
-        {
-            self.step(&mut at, &mut spot, length, 1);
-        }
-        let first = self.head.get(at).copied();
-        if first == Some(b'[') && said.json != Some(false) {
-            return Err(refused(
-                format!("{} begins with a list of JSON", self.name),
-                "one JSON object a line is expected, e.g. what jq -c '.[]' gives",
-            ));
-        }
-        if said.json.unwrap_or(first == Some(b'{')) {
-            return self.json(known, at, spot);
-        }
-        self.csv(said, known, map, at, spot)
-    }
-
-    fn json(self, known: Known, at: usize, spot: Spot) -> Result<Understood, Refused> {
-        let mut rest = at;
-        // The first object that can be read stands for all; lines that cannot are told one by one later.
-        while let Some(length) = rows::line_length(&self.head[rest..], self.whole) {
-            if let Ok(Value::Object(object)) = serde_json::from_slice(rows::trimmed(&self.head[rest..rest + length])) {
-                let columns = Columns::of_keys(known, &object).map_err(Refused::Header)?;
-                return Ok((FileFormat::JsonLines, columns, (at, spot)));
-            }
-            rest += length;
-        }
-        Err(refused(format!("{} has no line that is a JSON object", self.name), "one JSON object a line is expected"))
-    }
-
-    fn csv(
-        self,
-        said: &Said,
-        known: Known,
-        map: &FieldMap,
-        mut at: usize,
-        mut spot: Spot,
-    ) -> Result<Understood, Refused> {
-        let line =
-            |at: usize| rows::line_length(&self.head[at..], self.whole).map(|length| &self.head[at..at + length]);
-        let mut delimiter = said.delimiter;
-        // Spreadsheets write `sep=;` before the header.
-        if let Some(first) = line(at)
-            && let [b's', b'e', b'p', b'=', byte] = rows::trimmed(first)
-            && byte.is_ascii()
-        {
-            delimiter = delimiter.or(Some(*byte));
-            let length = first.len();
-            self.step(&mut at, &mut spot, length, 1);
-        }
-        let broken = |what: &str| {
-            let remedy = format!("the first line names the columns; the encodings are {}", Encoding::NAMES);
-            refused(format!("{} line {}: {what}", self.name, spot.line), remedy)
-        };
-        let delimiter = delimiter.unwrap_or_else(|| sniffed(line(at).unwrap_or_default()));
-        let Cut::Row { bytes, lines } = rows::cut(&self.head[at..], self.whole, Some(delimiter)) else {
-            return Err(broken("a header with the names of the columns is expected"));
-        };
-        let row = &self.head[at..at + bytes];
-        if std::str::from_utf8(row).is_err() {
-            let what = format!("the header is not {}", self.encoding.name());
-            return Err(refused(
-                format!("{} line {}: {what}", self.name, spot.line),
-                format!("say how the file is written: --encoding with one of {}", Encoding::NAMES),
-            ));
-        }
-        let names = page::names(row, delimiter).map_err(broken)?;
-        let columns = Columns::of_header(known, names, map).map_err(Refused::Header)?;
-        self.step(&mut at, &mut spot, bytes, lines);
-        Ok((FileFormat::Csv { delimiter }, columns, (at, spot)))
-    }
-
-    fn step(&self, at: &mut usize, spot: &mut Spot, length: usize, lines: u64) {
-        spot.offset += self.encoding.stood_in(&self.head[*at..*at + length]);
-        spot.line += lines;
-        *at += length;
-    }
-}
-
-/// The delimiter that stands most often in a line outside of quotes; a comma where there is none.
-fn sniffed(line: &[u8]) -> u8 {
-    let mut counts = [0_usize; DELIMITERS.len()];
-    let mut quoted = false;
-    for byte in line {
-        quoted ^= *byte == b'"';
-        if let Some(at) = DELIMITERS.iter().position(|known| known == byte).filter(|_| !quoted) {
-            counts[at] += 1;
-        }
-    }
-    let most = counts.iter().copied().max().unwrap_or_default();
-    counts.iter().position(|count| *count == most).and_then(|at| DELIMITERS.get(at)).copied().unwrap_or(b',')
 }

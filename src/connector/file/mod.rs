@@ -4,12 +4,14 @@
 //! for an import (`import`). Refuses to guess: a row that is not what the header says is a broken item with its line.
 
 mod columns;
+mod content;
 mod encoding;
 mod fields;
 pub mod import;
 mod load;
 mod page;
 mod rows;
+mod start;
 mod walk;
 
 use std::{path::PathBuf, sync::Arc};
