@@ -5,6 +5,7 @@
 mod alerts;
 mod credential;
 mod errors;
+pub mod import;
 pub mod launch;
 mod metrics;
 pub mod quality;
@@ -79,6 +80,8 @@ pub enum Command {
     /// Launch controls: what production waits for.
     #[command(subcommand)]
     Launch(launch::LaunchCommand),
+    /// Take a file of records (CSV, JSON lines) that somebody brings: the manual path.
+    Import(import::ImportArgs),
     /// Map again from raw events, without asking the provider.
     Normalize(NormalizeArgs),
     /// Clients' numbers: take them, set baselines, publish what the gate lets through.

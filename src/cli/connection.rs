@@ -23,6 +23,7 @@ use crate::{
     store::{
         SharedStore,
         catalogue::{AdminAction, Connection, Job, JobFilter},
+        imports::BatchFilter,
         quality::Whose,
     },
     telemetry::{chain, redact::scrub},
@@ -30,6 +31,9 @@ use crate::{
 
 /// Most records of a stream that a preview shows.
 const MOST_PREVIEWED: usize = 100;
+
+/// Latest imported files that `show` tells.
+const IMPORTS_SHOWN: u32 = 5;
 
 /// Does a `connection` command.
 ///
@@ -98,10 +102,16 @@ async fn show(app: &App, store: &SharedStore, key: &str, out: Output) -> Done {
         }
     }
     let refusal = gate::refusal(app, store, &connection).await?.unwrap_or_default();
-    let document =
-        json!({"connection": connection, "jobs": jobs, "last_runs": last_runs, "keeps_from_running": refusal});
+    let filter = BatchFilter { connection_key: Some(key.to_owned()), limit: IMPORTS_SHOWN, ..BatchFilter::default() };
+    let imports = store.import_batches(&filter).await?;
+    let document = json!({
+        "connection": connection, "jobs": jobs, "last_runs": last_runs, "keeps_from_running": refusal, "imports": imports,
+    });
     app.show(out, &document, |view| {
         let mut text = print::catalogue::connection_show(view, &connection, &jobs, &last_runs);
+        if !imports.is_empty() {
+            text.push_str(&format!("\nlatest imports\n\n{}", print::imports::batch_list(view, &imports)));
+        }
         if !refusal.is_empty() {
             text.push_str("\nkeeps it from running\n\n");
             for line in &refusal {

@@ -14,6 +14,7 @@ pub mod exit;
 pub mod failure;
 pub mod gate;
 pub mod grants;
+pub mod import;
 pub mod jobs;
 pub mod launch;
 pub mod metrics;
@@ -222,6 +223,7 @@ pub async fn dispatch(cli: &Cli, settings: Settings) -> Done {
         Command::Alerts(command) => alerts::run(&app, command, out).await,
         Command::Errors(command) => errors::run(&app, command, out).await,
         Command::Launch(command) => launch::run(&app, command, out).await,
+        Command::Import(args) => import::run(&app, args, out).await,
         Command::Normalize(args) => normalize::run(&app, args, out).await,
         Command::Metrics(command) => metrics::run(&app, command, out).await,
         Command::Portal(command) => portal::run(&app, command, out).await,

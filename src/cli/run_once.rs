@@ -221,6 +221,7 @@ async fn all(app: &App, store: SharedStore, assignments: Vec<Assignment>, refuse
                 page: i64::try_from(progress.pages).unwrap_or(i64::MAX),
                 counts: progress.counts,
                 elapsed: now.saturating_sub(began),
+                read: None,
                 end: None,
             };
             board.update(now, news);
@@ -266,7 +267,7 @@ async fn all(app: &App, store: SharedStore, assignments: Vec<Assignment>, refuse
 }
 
 /// The last line of a run: how it ended, and what to do if it did not end well.
-fn ended(report: &RunReport) -> JobProgress {
+pub(super) fn ended(report: &RunReport) -> JobProgress {
     let mut end = format!("run {} {}", report.run, report.status);
     for part in [&report.code, &report.message].into_iter().flatten() {
         end.push_str(&format!(": {part}"));
@@ -282,6 +283,7 @@ fn ended(report: &RunReport) -> JobProgress {
         page: i64::try_from(report.pages).unwrap_or(i64::MAX),
         counts: report.counts,
         elapsed: report.took,
+        read: None,
         end: Some(end),
     }
 }
@@ -297,7 +299,8 @@ fn document(report: &RunReport) -> serde_json::Value {
     })
 }
 
-fn outcome(report: &Result<Report, StoreError>) -> (Exit, serde_json::Value) {
+/// The exit code of a report, and its document; tells on standard error what was not run.
+pub(super) fn outcome(report: &Result<Report, StoreError>) -> (Exit, serde_json::Value) {
     match report {
         Ok(Report::Ran(report)) => (of_run(report), document(report)),
         Ok(Report::Busy { connection_key, stream, holder, until }) => {

@@ -39,6 +39,8 @@ id! {
     DeadLetterId,
     /// A row of a business table such as `crm_leads`.
     InternalId,
+    /// A row of `data_import_batches`.
+    ImportBatchId,
     /// A row of `metric_snapshots`.
     SnapshotId,
 }

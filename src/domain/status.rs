@@ -94,6 +94,18 @@ words! {
         Ignored = "ignored", Failed = "failed",
     }
 
+    /// How far an imported file has got.
+    ImportStatus, "import status" {
+        Running = "running",
+        /// Read to its end, whatever became of single rows.
+        Completed = "completed",
+        /// Ended before the file did; what was read until then stays.
+        Partial = "partial",
+        Failed = "failed",
+        /// Its process died or was stopped before it wrote anything; importing the file again goes on from what is there.
+        Abandoned = "abandoned",
+    }
+
     DeadLetterStatus, "dead letter status" {
         Open = "open", RetryScheduled = "retry_scheduled", Resolved = "resolved", Discarded = "discarded",
         Exhausted = "exhausted",

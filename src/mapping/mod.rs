@@ -40,6 +40,7 @@ mod money;
 mod options;
 mod path;
 mod phone;
+pub mod slots;
 #[cfg(test)]
 mod tests;
 mod time;

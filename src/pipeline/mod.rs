@@ -5,6 +5,7 @@
 //!  stage.rs         gives each item its id, its fingerprint, and what it repeats
 //!  normalise.rs     decides the bucket of each item: the only place where counts are made
 //!  store.commit_page   one transaction: fence, raw rows, records, links, dead letters, ledger, cursor, counts
+//!  import.rs        the same way for a file that a person brings, without a job's cursor
 //!  replay.rs        the same decision over raw rows that are already there, without the provider
 //! ```
 //!
@@ -18,10 +19,13 @@
 
 pub mod budget;
 pub mod gatekeeper;
+pub mod import;
 pub mod normalise;
 pub mod preview;
 pub mod pull;
+pub mod rehearsal;
 pub mod replay;
+pub mod rows_told;
 pub mod stage;
 
 use std::{sync::Arc, time::Duration};

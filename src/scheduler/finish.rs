@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use super::{
+    import,
     policy::{self, Decision, Next},
     worker::{Assignment, Prepared, RunReport, Task, Worker},
 };
@@ -53,6 +54,9 @@ impl Worker {
                 held.last_complete_seen.unwrap_or_default()
             ));
         }
+        if let (Task::Import(_), Some(code)) = (&assignment.task, decision.code) {
+            decision.remedy = Some(import::remedy(code, decision.remedy.as_deref().unwrap_or_default()));
+        }
         let green = decision.status == RunStatus::Succeeded;
         let end = RunEnd {
             status: decision.status,
@@ -91,6 +95,9 @@ impl Worker {
                 }
                 Err(error) => lose(&mut report, "database_unavailable", scrub(&chain(&error).to_string()).into_owned()),
             }
+        }
+        if let (Task::Import(_), RunStatus::Abandoned, Some(code)) = (&assignment.task, report.status, &report.code) {
+            report.remedy = Some(import::remedy(code, ""));
         }
         report.took = self.clock.monotonic().saturating_sub(began);
         self.log(&report, prepared);

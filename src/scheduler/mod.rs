@@ -20,6 +20,7 @@ mod finish;
 mod heartbeat;
 pub mod holder;
 mod identity;
+pub mod import;
 pub mod policy;
 pub mod webhook_out;
 pub mod worker;

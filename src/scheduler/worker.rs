@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use super::holder::Holder;
+use super::{holder::Holder, import::FileTask};
 use crate::{
     connector::{
         Connector, ConnectorError, ErrorKind, TrafficMeter,
@@ -46,6 +46,8 @@ pub enum Task {
     Pull { full: bool },
     /// Read so many records, marked as a test; no cursor moves.
     TestBatch { records: usize },
+    /// Read a file that a person brings; nothing of the job's own pull moves.
+    Import(Box<FileTask>),
     /// Normalise again from raw.
     Replay { selections: Vec<Selection> },
 }
@@ -168,7 +170,7 @@ impl Worker {
         }
     }
 
-    async fn prepare(&self, id: JobId) -> Result<Prepared, StoreError> {
+    pub(super) async fn prepare(&self, id: JobId) -> Result<Prepared, StoreError> {
         let gone = |what: &str| StoreError::Inconsistent {
             table: "integration_sync_jobs",
             column: "id",
@@ -258,6 +260,7 @@ impl Worker {
         match &assignment.task {
             Task::Pull { full } => self.pull(held, prepared, *full, None, stop, on_progress).await,
             Task::TestBatch { records } => self.pull(held, prepared, false, Some(*records), stop, on_progress).await,
+            Task::Import(task) => self.import(held, prepared, task, stop, on_progress).await,
             Task::Replay { selections } => {
                 let Some(map) = prepared.map.clone() else {
                     return Outcome::of(Ending::Connector(ConnectorError::new(
@@ -361,7 +364,7 @@ impl Worker {
     }
 }
 
-fn scope(held: &Held, map: Option<&FieldMap>, origin: RunOrigin) -> PageScope {
+pub(super) fn scope(held: &Held, map: Option<&FieldMap>, origin: RunOrigin) -> PageScope {
     PageScope {
         lease: held.lease.clone(),
         run: held.run,

@@ -13,6 +13,7 @@ pub mod checks;
 pub mod credentials;
 pub mod dead_letters;
 pub mod error;
+pub mod imports;
 pub mod launch;
 pub mod lease;
 pub mod metrics;
@@ -47,6 +48,7 @@ pub trait Store:
     + quality::QualityStore
     + launch::LaunchStore
     + alerts::AlertStore
+    + imports::ImportStore
     + credentials::CredentialStore
     + rights::RightsStore
     + schema::SchemaStore
@@ -65,6 +67,8 @@ impl<T> Store for T where
         + quality::QualityStore
         + launch::LaunchStore
         + alerts::AlertStore
+        + imports::ImportStore
+        + imports::ImportStore
         + credentials::CredentialStore
         + rights::RightsStore
         + schema::SchemaStore

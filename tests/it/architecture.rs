@@ -339,6 +339,10 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("tracing_subscriber", &["telemetry/"]),
     ("chacha20poly1305", &["vault/"]),
     ("rustix", &["cli/"]),
+    ("csv_core", &["connector/file/"]),
+    ("encoding_rs", &["connector/file/"]),
+    ("flate2", &["connector/file/"]),
+    ("tempfile", &["connector/file/"]),
 ];
 
 fn sources() -> Vec<(String, String)> {

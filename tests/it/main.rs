@@ -29,6 +29,8 @@ mod files;
 #[cfg(test)]
 mod grants;
 #[cfg(test)]
+mod imports;
+#[cfg(test)]
 mod launch;
 #[cfg(test)]
 mod launch_commands;

@@ -148,6 +148,24 @@ const LEAVES: &[(&str, Leaf)] = &[
         ]),
     ),
     (
+        "import",
+        Within(&[
+            ("import contacts.csv --connection acme-hubspot --stream contacts --dry-run --json", 0),
+            ("import contacts.csv --connection acme-hubspot --stream contacts --json", 0),
+            ("import contacts.csv --connection acme-hubspot --stream contacts", 0),
+            ("import contacts.csv --connection acme-hubspot --stream deals", 2),
+            ("import contacts.csv --connection acme-hubspot --stream contacts --source-label BrightCRM", 2),
+        ]),
+    ),
+    (
+        "import list",
+        Within(&[
+            ("import list --connection acme-hubspot --json", 0),
+            ("import list --connection acme-hubspot", 0),
+            ("import list --connection acme-hubspot --stream deals", 2),
+        ]),
+    ),
+    (
         "normalize",
         Within(&[
             ("normalize --replay --connection acme-hubspot", 0),
@@ -213,6 +231,10 @@ fn leaves_of(command: &clap::Command, path: &str, leaves: &mut BTreeSet<String>)
     for inner in command.get_subcommands() {
         let path = format!("{path} {}", inner.get_name()).trim().to_owned();
         if inner.get_subcommands().next().is_some() {
+            // Some do something by themselves too.
+            if inner.get_positionals().next().is_some() {
+                leaves.insert(path.clone());
+            }
             leaves_of(inner, &path, leaves);
         } else {
             leaves.insert(path);
@@ -279,6 +301,10 @@ async fn ground(db: &TestDatabase) -> Yard<'_> {
     let set = ["credential", "set", "bright-secret", "--connection", "bright-hubspot"];
     let stored = yard.home.run_with(&set, BRIGHT_TOKEN).await;
     assert_eq!(stored.code(), Some(0), "{stored}");
+    // A file of bright's; one that names a contact which bright has too.
+    yard.home.write("bright.csv", "id,E-mail,createdAt\n70001,bea@bright.test,2026-01-31T08:00:00Z\n");
+    yard.home.run_ok(&["import", "bright.csv", "--connection", "bright-hubspot", "--stream", "contacts"]).await;
+    yard.home.write("contacts.csv", "id,E-mail,createdAt\n70001,ann@example.test,2026-01-31T08:00:00Z\n");
     // What somebody could try to declare of acme.
     yard.home.write("stolen-connection.yaml", &declared.replace("client: bright", "client: acme"));
     let second =

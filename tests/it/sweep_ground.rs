@@ -101,6 +101,15 @@ impl Ground {
         let filter = DeadLetterFilter { limit: 10, ..DeadLetterFilter::default() };
         let letters = store.dead_letters(&filter).await.unwrap();
         let letter = letters.into_iter().find(|letter| letter.raw_event_id.is_some()).unwrap();
+        let file = format!(
+            "insert into data_import_batches (connection_id, client_id, stream, file_name, file_hash, file_bytes, source_label, rows_read, run_id, \
+             status, imported_by, created_at, finished_at) \
+             select connection_id, client_id, stream, 'bolt.csv', '{}', 98765, 'CRM (of bolt)', 1, id, 'completed', 'bolt', started_at, started_at \
+             from integration_sync_runs where id = {}",
+            "b".repeat(64),
+            bolt.held.run
+        );
+        db.sql.ok(&file).await;
         alerts(&store, &[&acme, &bolt]).await;
         Self { store, acme, bolt, letter, page: (head, given), known }
     }

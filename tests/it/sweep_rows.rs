@@ -11,6 +11,7 @@ use tidegate::{
         StoreError,
         catalogue::{Declaration, JobFilter},
         dead_letters::DeadLetterFilter,
+        imports::{BatchFilter, NewBatch},
         lease::{Claimed, Lease},
         page::{Decide, Known, PageScope, PageWrites, RawWrite, RecordWrite},
         runs::RunFilter,
@@ -146,6 +147,37 @@ pub fn lines() -> Vec<Line> {
             assert!(groups.is_empty(), "{groups:?}");
         }),
         ("DeadLetterStore::discard", Global("ids alone; typed ones are first held against the typed connection")),
+        foreign!("ImportStore::begin_import", |g| {
+            let batch = NewBatch {
+                file_name: "leads.csv".to_owned(),
+                file_hash: "0".repeat(64),
+                file_bytes: 1,
+                source_label: "CRM (file)".to_owned(),
+                imported_by: "somebody".to_owned(),
+            };
+            let by_lease = g.store.begin_import(&forged(g), g.bolt.held.run, &batch).await.unwrap();
+            let by_run = g.store.begin_import(&g.acme.held.lease, g.bolt.held.run, &batch).await.unwrap();
+            assert_eq!((by_lease, by_run), (None, None));
+        }),
+        foreign!("ImportStore::import_batches", |g| {
+            let of = async |key: &str| {
+                let filter = BatchFilter { connection_key: Some(key.to_owned()), limit: 10, ..BatchFilter::default() };
+                g.store.import_batches(&filter).await.unwrap()
+            };
+            assert_eq!(of("bolt-hubspot").await.len(), 1);
+            let batches = of("acme-hubspot").await;
+            assert!(batches.is_empty(), "{batches:?}");
+        }),
+        foreign!("ImportStore::completed_import", |g| {
+            let hash = "b".repeat(64);
+            let of = async |(connection, client)| {
+                g.store.completed_import(connection, client, "contacts", &hash).await.unwrap()
+            };
+            assert!(of((g.bolt.connection, g.bolt.client)).await.is_some());
+            for pair in g.crossed().into_iter().chain([(g.acme.connection, g.acme.client)]) {
+                assert_eq!(of(pair).await, None);
+            }
+        }),
     ]
 }
 

@@ -132,6 +132,7 @@ on_both_engines!(p15_another_clients_ids_tell_nothing_and_change_nothing, |db| {
     let before = rows(db, Some(bolt)).await;
     for table in [
         "crm_leads",
+        "data_import_batches",
         "data_quality_checks",
         "integration_alerts",
         "integration_credentials",

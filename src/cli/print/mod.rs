@@ -8,6 +8,7 @@ pub mod catalogue;
 pub mod credentials;
 pub mod doctor;
 pub mod errors;
+pub mod imports;
 pub mod jobs;
 pub mod launch;
 pub mod metrics;

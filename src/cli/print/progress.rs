@@ -29,6 +29,8 @@ pub struct JobProgress {
     pub counts: Counts,
     /// Since the run began.
     pub elapsed: Duration,
+    /// Bytes of a file that were read, and how many it has.
+    pub read: Option<(u64, u64)>,
     /// How it ended, e.g. `partial: rate_limited`; `None` while it runs.
     pub end: Option<String>,
 }
@@ -37,13 +39,11 @@ impl JobProgress {
     /// `acme-hubspot contacts  page 12  seen 1200 created 1180 failed 3  2.1s`; buckets without a record are left out.
     pub fn line(&self) -> String {
         let counts = &self.counts;
-        let mut line = format!(
-            "{} {}  page {}  seen {}",
-            plain(&self.connection_key),
-            plain(&self.stream),
-            self.page,
-            counts.seen
-        );
+        let mut line = format!("{} {}  ", plain(&self.connection_key), plain(&self.stream));
+        if let Some((read, of)) = self.read {
+            line.push_str(&bar(read, of));
+        }
+        line.push_str(&format!("page {}  seen {}", self.page, counts.seen));
         for (name, count) in [
             ("created", counts.created),
             ("updated", counts.updated),
@@ -66,6 +66,14 @@ impl JobProgress {
     fn key(&self) -> (&str, &str) {
         (&self.connection_key, &self.stream)
     }
+}
+
+/// `[####......]  41 %  `
+fn bar(read: u64, of: u64) -> String {
+    const WIDTH: u64 = 10;
+    let share = |whole: u64| u128::from(read.min(of)) * u128::from(whole) / u128::from(of.max(1));
+    let full = usize::try_from(share(WIDTH)).unwrap_or_default();
+    format!("[{:.<10}] {:>3} %  ", "#".repeat(full), share(100))
 }
 
 /// Where progress is drawn. Shared by all workers.
@@ -177,6 +185,7 @@ mod tests {
             page,
             counts: Counts { seen: 1_200, created: 1_180, unchanged: 17, failed: 3, ..Counts::default() },
             elapsed: Duration::from_millis(2_100),
+            read: None,
             end: end.map(str::to_owned),
         }
     }
@@ -203,6 +212,16 @@ mod tests {
         let last = "acme-hubspot contacts  page 4  seen 1200 created 1180 unchanged 17 failed 3  2.1s  succeeded";
         assert_eq!(text.lines().last(), Some(last));
         assert!(!text.contains('\x1b'));
+    }
+
+    #[test]
+    fn a_file_tells_how_much_of_it_was_read() {
+        for (read, of, drawn) in
+            [(0, 0, "[..........]   0 %"), (41, 100, "[####......]  41 %"), (7, 7, "[##########] 100 %")]
+        {
+            let line = JobProgress { read: Some((read, of)), ..job("leads", 1, None) }.line();
+            assert!(line.starts_with(&format!("acme-hubspot leads  {drawn}  page 1")), "{line}");
+        }
     }
 
     #[test]

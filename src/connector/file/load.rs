@@ -8,7 +8,7 @@ use crate::{
 
 /// How a file is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum FileFormat {
+pub enum FileFormat {
     Csv { delimiter: u8 },
     JsonLines,
 }

@@ -1,17 +1,26 @@
 //! CSV and JSON lines as a connector, for the manual path.
 //!
-//! Owns reading a whole file in bounded pages, always as a full refresh. Refuses other encodings than UTF-8, and to guess:
-//! a row that is not what the header says is a broken item with its line.
+//! Owns reading a whole file in bounded pages: as a connection's own pull, always a full refresh and always UTF-8 (`page`), or once,
+//! for an import (`import`). Refuses to guess: a row that is not what the header says is a broken item with its line.
 
+mod columns;
+mod content;
+mod encoding;
+mod fields;
+pub mod import;
 mod load;
 mod page;
 mod rows;
+mod start;
+mod walk;
 
 use std::{path::PathBuf, sync::Arc};
 
 use async_trait::async_trait;
+pub use encoding::Encoding;
 pub use load::FileSource;
 use serde_json::Value;
+pub use walk::Note;
 
 use super::{
     Connector, ConnectorError, ErrorKind, Identity, Page, PullRequest, StreamSpec, TrafficMeter,

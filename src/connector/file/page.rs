@@ -14,15 +14,15 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::{
+    encoding::Encoding,
+    fields::Fields,
     load::{FileFormat, FileStream},
     rows::{self, Cut, MAX_ROW_BYTES},
+    walk::{Shape, Spot, Walk},
 };
 use crate::{
     connector::{ConnectorError, ErrorKind, Page, external_id::external_id},
-    domain::{
-        cursor::Position,
-        record::{BrokenItem, Item, RawRecord},
-    },
+    domain::{clock::Timestamp, cursor::Position},
 };
 
 /// Records of one page.
@@ -31,8 +31,6 @@ const PAGE_RECORDS: usize = 500;
 const PAGE_BYTES: usize = 4 * 1024 * 1024;
 /// Bytes at the beginning of the file that stand for its content.
 const HEAD_BYTES: usize = 4096;
-/// Characters of a broken row that are kept.
-const MAX_BROKEN_CHARS: usize = 2_000;
 const BOM: &[u8] = b"\xef\xbb\xbf";
 const VERSION: u32 = 1;
 
@@ -106,9 +104,26 @@ pub(super) fn read(
     let last = place.offset + stretch.len() as u64 >= opened.identity.size;
     let most = limit.map_or(PAGE_RECORDS, |limit| limit.clamp(1, PAGE_RECORDS));
     let first_line = place.line;
-    let mut walk = Walk { stream, header: &opened.header, stretch: &stretch, last, at: 0, place, items: Vec::new() };
+    let mut shape = Plain { stream, header: &opened.header };
+    let delimiter = match stream.format {
+        FileFormat::Csv { delimiter } => delimiter,
+        FileFormat::JsonLines => b',',
+    };
+    let mut walk = Walk {
+        shape: &mut shape,
+        fields: &mut Fields::new(delimiter),
+        format: stream.format,
+        encoding: Encoding::Utf8,
+        stretch: &stretch,
+        last,
+        at: 0,
+        spot: Spot { offset: place.offset, line: place.line, skipping: place.skipping },
+        items: Vec::new(),
+        notes: Vec::new(),
+    };
     walk.run(most);
-    let Walk { at, place, items, .. } = walk;
+    let Walk { at, spot, items, .. } = walk;
+    let place = Place { offset: spot.offset, line: spot.line, skipping: spot.skipping, ..place };
     let done = last && at >= stretch.len();
     let story =
         format!("{} lines {first_line}..{}: {} records", stream.name, place.line.saturating_sub(1), items.len());
@@ -163,8 +178,7 @@ fn header(
     let Cut::Row { bytes, lines } = rows::cut(head, whole, Some(delimiter)) else {
         return Err(broken("a header with the names of the columns is expected"));
     };
-    let names = fields(&head[..bytes], delimiter).map_err(broken)?;
-    let names: Vec<String> = names.into_iter().map(|name| name.trim().to_owned()).collect();
+    let names = names(&head[..bytes], delimiter).map_err(broken)?;
     for (at, name) in names.iter().enumerate() {
         if name.is_empty() || names[..at].contains(name) {
             return Err(broken(&format!("column {} has no name of its own", at + 1)));
@@ -178,121 +192,40 @@ fn header(
     Ok((names, bytes, lines))
 }
 
-/// The fields of one row.
-fn fields(row: &[u8], delimiter: u8) -> Result<Vec<String>, &'static str> {
-    let mut reader = csv::ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .delimiter(delimiter)
-        .from_reader(rows::trimmed(row));
-    let mut record = csv::ByteRecord::new();
-    match reader.read_byte_record(&mut record) {
-        Ok(true) => {}
-        Ok(false) | Err(_) => return Err("the row cannot be read"),
+/// The names in a header's row, without blanks around them.
+pub(super) fn names(row: &[u8], delimiter: u8) -> Result<Vec<String>, &'static str> {
+    let mut fields = Fields::new(delimiter);
+    if !fields.read(row) {
+        return Err("the row cannot be read");
     }
-    let text = |field: &[u8]| String::from_utf8(field.to_vec()).map_err(|_| "the row is not UTF-8");
-    record.iter().map(text).collect()
+    let name = |field: &[u8]| std::str::from_utf8(field).map(|name| name.trim().to_owned());
+    fields.iter().map(name).collect::<Result<_, _>>().map_err(|_| "the row is not UTF-8")
 }
 
-/// Goes through a stretch row by row.
-struct Walk<'a> {
+/// Rows as they stand: a column's name is the field's.
+struct Plain<'a> {
     stream: &'a FileStream,
     header: &'a [String],
-    stretch: &'a [u8],
-    last: bool,
-    at: usize,
-    place: Place,
-    items: Vec<Item>,
 }
 
-impl Walk<'_> {
-    fn run(&mut self, most: usize) {
-        let delimiter = match self.stream.format {
-            FileFormat::Csv { delimiter } => Some(delimiter),
-            FileFormat::JsonLines => None,
-        };
-        if self.place.skipping {
-            let rest = rows::line_length(self.stretch, self.last);
-            self.place.skipping = rest.is_none();
-            self.go_on(rest.unwrap_or(self.stretch.len()), u64::from(rest.is_some()));
-        }
-        while self.items.len() < most && self.at < self.stretch.len() {
-            let rest = &self.stretch[self.at..];
-            match rows::cut(rest, self.last, delimiter) {
-                Cut::Row { bytes, lines } => self.row(&rest[..bytes], lines, delimiter),
-                Cut::Unclosed { bytes } => self.broken(&rest[..bytes], "a quote is opened and not closed"),
-                Cut::TooLong { bytes, ended } => {
-                    let reason = format!("the row is longer than {MAX_ROW_BYTES} bytes");
-                    let line = self.place.line;
-                    self.broken_at(&rest[..bytes], line, &reason);
-                    self.place.skipping = !ended;
-                    self.go_on(bytes, u64::from(ended));
-                }
-                Cut::More => break,
-            }
-        }
+impl Shape for Plain<'_> {
+    fn width(&self) -> usize {
+        self.header.len()
     }
 
-    fn go_on(&mut self, bytes: usize, lines: u64) {
-        self.at += bytes;
-        self.place.offset += bytes as u64;
-        self.place.line += lines;
+    fn row<'f>(&self, fields: impl Iterator<Item = &'f str>) -> Value {
+        Value::Object(self.header.iter().cloned().zip(fields.map(Value::from)).collect::<Map<_, _>>())
     }
 
-    fn row(&mut self, row: &[u8], lines: u64, delimiter: Option<u8>) {
-        let text = rows::trimmed(row);
-        if text.iter().all(u8::is_ascii_whitespace) {
-            return self.go_on(row.len(), lines);
-        }
-        let payload = match delimiter {
-            Some(delimiter) => self.csv(row, delimiter),
-            None => json(text),
-        };
-        match payload {
-            Ok(payload) => {
-                let external_id = self.external_id(&payload);
-                self.items.push(Item::Record(RawRecord { external_id, payload, source_updated_at: None }));
-                self.go_on(row.len(), lines);
-            }
-            // A quote that was closed by chance further down would swallow the rows between: give up one line only.
-            Err(reason) => {
-                let first = rows::line_length(row, true).unwrap_or(row.len());
-                self.broken(&row[..first], &reason);
-            }
-        }
-    }
-
-    fn csv(&self, row: &[u8], delimiter: u8) -> Result<Value, String> {
-        let fields = fields(row, delimiter)?;
-        if fields.len() != self.header.len() {
-            return Err(format!("{} fields where the header has {}", fields.len(), self.header.len()));
-        }
-        Ok(Value::Object(self.header.iter().cloned().zip(fields.into_iter().map(Value::String)).collect::<Map<_, _>>()))
+    fn object(&mut self, object: Map<String, Value>) -> Value {
+        Value::Object(object)
     }
 
     fn external_id(&self, payload: &Value) -> Option<String> {
         external_id(self.stream.primary_key.iter().map(|name| payload.get(name)))
     }
 
-    /// One line is broken, and over with.
-    fn broken(&mut self, line: &[u8], reason: &str) {
-        let at = self.place.line;
-        self.broken_at(line, at, reason);
-        self.go_on(line.len(), 1);
-    }
-
-    fn broken_at(&mut self, row: &[u8], line: u64, reason: &str) {
-        let kept = &row[..row.len().min(MAX_BROKEN_CHARS * 4)];
-        let text = String::from_utf8_lossy(rows::trimmed(kept)).chars().take(MAX_BROKEN_CHARS).collect();
-        self.items.push(Item::Broken(BrokenItem { place: format!("line {line}"), text, reason: reason.to_owned() }));
-    }
-}
-
-fn json(text: &[u8]) -> Result<Value, String> {
-    let text = std::str::from_utf8(text).map_err(|_| "the line is not UTF-8")?;
-    match serde_json::from_str::<Value>(text) {
-        Ok(value) if value.is_object() => Ok(value),
-        Ok(_) => Err("the line is not a JSON object".to_owned()),
-        Err(error) => Err(format!("the line is not JSON (column {})", error.column())),
+    fn updated_at(&self, _: &Value) -> Option<Timestamp> {
+        None
     }
 }

@@ -78,6 +78,8 @@ mod declare;
 mod fault;
 #[path = "../sql/finish.rs"]
 mod finish;
+#[path = "../sql/imports.rs"]
+mod imports;
 #[path = "../sql/launch.rs"]
 mod launch;
 #[path = "../sql/launch_write.rs"]

@@ -8,12 +8,14 @@ use super::{
     cells::{Cells, json_text},
     dialect::At,
     fault::Fault,
+    imports,
     store::{Attempt, Outcome, Patience, Store},
 };
 use crate::{
     domain::{
         counts::Counts,
         ids::{JobId, RunId},
+        status::{ImportStatus, RunStatus},
     },
     store::{
         StoreError,
@@ -140,6 +142,7 @@ pub(super) async fn finish(
     if write_end(session, lease, run, end).await? == 0 {
         return Ok(Outcome::RollBack(None));
     }
+    imports::close(session, run, batch_status(end.status)).await?;
     if let Some((status, reason)) = &end.connection {
         let word = status.as_str();
         sqlx::query::<Db>(SET_CONNECTION)
@@ -155,6 +158,16 @@ pub(super) async fn finish(
         sqlx::query::<Db>(TESTED).bind(lease.job.0).execute(&mut *session).await?;
     }
     Ok(Outcome::Commit(Some(counts(session, run).await?)))
+}
+
+/// What a file is whose run ended so.
+fn batch_status(run: RunStatus) -> ImportStatus {
+    match run {
+        RunStatus::Succeeded => ImportStatus::Completed,
+        RunStatus::Partial => ImportStatus::Partial,
+        RunStatus::Failed => ImportStatus::Failed,
+        RunStatus::Running | RunStatus::Cancelled | RunStatus::Abandoned => ImportStatus::Abandoned,
+    }
 }
 
 async fn write_end(session: &mut Session, lease: &Lease, run: RunId, end: &RunEnd) -> Result<u64, Fault> {
@@ -189,6 +202,7 @@ pub(super) async fn abandon(session: &mut Session, job: JobId, why: &str) -> Res
     let runs: Vec<i64> = sqlx::query_scalar::<Db, i64>(RUNNING_OF_JOB).bind(job.0).fetch_all(&mut *session).await?;
     for run in &runs {
         sqlx::query::<Db>(ABANDON).bind(why).bind(run).execute(&mut *session).await?;
+        imports::close(session, RunId(*run), ImportStatus::Abandoned).await?;
     }
     Ok(runs.into_iter().map(RunId).collect())
 }
@@ -232,6 +246,9 @@ async fn close(session: &mut Session, run: RunId, job: JobId, dead: &str) -> Res
         return Ok(Outcome::RollBack(false));
     }
     let why = "its worker died, or lost its lease without a word";
-    let closed = sqlx::query::<Db>(ABANDON).bind(why).bind(run.0).execute(session).await?.rows_affected();
+    let closed = sqlx::query::<Db>(ABANDON).bind(why).bind(run.0).execute(&mut *session).await?.rows_affected();
+    if closed == 1 {
+        imports::close(session, run, ImportStatus::Abandoned).await?;
+    }
     Ok(if closed == 1 { Outcome::Commit(true) } else { Outcome::RollBack(false) })
 }

@@ -213,6 +213,24 @@ impl Daemon {
         Finished { status, stdout: self.stdout.rest().await, stderr: self.stderr.rest().await }
     }
 
+    /// As [`Daemon::wait`], and the most memory that it had in KiB, as far as the system tells.
+    pub async fn wait_measured(mut self, limit: Duration) -> (Finished, u64) {
+        let deadline = Instant::now() + limit;
+        let status_file = format!("/proc/{}/status", self.pid());
+        let mut peak = 0;
+        while !self.has_ended() {
+            let status = std::fs::read_to_string(&status_file).unwrap_or_default();
+            let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+            let now = line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0);
+            peak = peak.max(now);
+            if Instant::now() >= deadline {
+                break;
+            }
+            sleep(POLL).await;
+        }
+        (self.wait(POLL).await, peak)
+    }
+
     /// Waits until a line of standard output or standard error holds `part`; gives the line.
     pub async fn wait_for_line(&mut self, part: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
