@@ -320,6 +320,18 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
         ],
     ),
     ("app.rs", &["crate::cli", "crate::simulator"]),
+    (
+        "service_manager.rs",
+        &[
+            "crate::app",
+            "crate::cli",
+            "crate::connector",
+            "crate::pipeline",
+            "crate::settings",
+            "crate::store",
+            "crate::vault",
+        ],
+    ),
 ];
 
 /// Crates and the only places under `src/` that may name them.
@@ -339,6 +351,8 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("tracing_subscriber", &["telemetry/"]),
     ("chacha20poly1305", &["vault/"]),
     ("rustix", &["cli/"]),
+    ("sd_notify", &["service_manager.rs"]),
+    ("clap_mangen", &["cli/"]),
 ];
 
 fn sources() -> Vec<(String, String)> {

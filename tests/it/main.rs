@@ -67,6 +67,8 @@ mod runbook;
 #[cfg(test)]
 mod server;
 #[cfg(test)]
+mod service_manager;
+#[cfg(test)]
 mod simulator;
 #[cfg(test)]
 mod store_contract;
