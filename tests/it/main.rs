@@ -63,6 +63,8 @@ mod quality_ground;
 #[cfg(test)]
 mod quality_isolation;
 #[cfg(test)]
+mod redacted;
+#[cfg(test)]
 mod runbook;
 #[cfg(test)]
 mod server;
