@@ -101,6 +101,8 @@ mod store_rules;
 #[cfg(test)]
 mod story;
 #[cfg(test)]
+mod supply_chain;
+#[cfg(test)]
 mod sweep_commands;
 #[cfg(test)]
 #[macro_use]
@@ -111,6 +113,8 @@ mod sweep_proof;
 mod sweep_rows;
 #[cfg(test)]
 mod sweep_store;
+#[cfg(test)]
+mod units;
 #[cfg(test)]
 mod vault;
 #[cfg(test)]
