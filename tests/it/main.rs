@@ -29,6 +29,8 @@ mod files;
 #[cfg(test)]
 mod grants;
 #[cfg(test)]
+mod image;
+#[cfg(test)]
 mod launch;
 #[cfg(test)]
 mod launch_commands;
@@ -66,6 +68,8 @@ mod quality_isolation;
 mod redacted;
 #[cfg(test)]
 mod runbook;
+#[cfg(test)]
+mod security_doc;
 #[cfg(test)]
 mod server;
 #[cfg(test)]
