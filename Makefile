@@ -2,7 +2,7 @@
 .POSIX:
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
 
 demo: ## the whole way of a record, on this machine, in a few minutes
 	@./scripts/demo
@@ -16,7 +16,16 @@ test-mysql: ## the tests that need a server, against yours: MYSQL_URL=mysql://us
 lint: ## format, clippy, documentation, licences and sources of dependencies
 	@./scripts/lint
 
+supply-chain: ## bans, licences and sources of dependencies, with cargo-deny (built into target/tools if it is missing)
+	@./scripts/supply-chain
+
+dist: ## dist/: static program, container image, SBOM, completions, manual pages, checksums
+	@./scripts/dist
+
+image: ## the container image alone: an OCI archive, made without a container engine
+	@./scripts/dist image
+
 bench: ## records per second, memory and idle cost, on SQLite and on a private MariaDB
 	@./scripts/bench
 
-.PHONY: help demo test test-mysql lint bench
+.PHONY: help demo test test-mysql lint supply-chain dist image bench

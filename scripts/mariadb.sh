@@ -11,18 +11,8 @@ MARIADB_URL=
 mariadb_find() {
     PATH="$PATH:/usr/sbin:/usr/local/sbin:/usr/libexec"
     if ! mariadb_is_here; then
-        command -v apt-get >/dev/null 2>&1 || mariadb_missing
-        if [ "$(id -u)" -eq 0 ]; then as_root=
-        elif command -v sudo >/dev/null 2>&1 && sudo -n true 2>/dev/null; then as_root='sudo -n'
-        else mariadb_missing
-        fi
         say "installing the MariaDB programs (no service) with apt-get"
-        packages='mariadb-server-core mariadb-client-core'
-        # shellcheck disable=SC2086 # as_root is empty or two words
-        DEBIAN_FRONTEND=noninteractive $as_root apt-get install -qq -y --no-install-recommends $packages >&2 || {
-            $as_root apt-get update -qq >&2 &&
-                DEBIAN_FRONTEND=noninteractive $as_root apt-get install -qq -y --no-install-recommends $packages >&2
-        } || mariadb_missing
+        apt_install mariadb-server-core mariadb-client-core || mariadb_missing
         mariadb_is_here || mariadb_missing
     fi
 }

@@ -15,6 +15,7 @@ pub mod pipeline;
 pub mod quality;
 pub mod scheduler;
 pub mod server;
+pub mod service_manager;
 pub mod settings;
 pub mod simulator;
 pub mod store;

@@ -107,6 +107,12 @@ pub enum Command {
         /// For which shell.
         shell: clap_complete::Shell,
     },
+    /// Print the manual page; or write one for each command into a folder.
+    Man {
+        /// The folder, which must be there.
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
     /// A provider simulator over HTTP, for trying and for benchmarks.
     #[command(hide = true)]
     Simulator(SimulatorArgs),

@@ -17,6 +17,7 @@ pub mod grants;
 pub mod import;
 pub mod jobs;
 pub mod launch;
+mod manual;
 pub mod metrics;
 pub mod migrate;
 pub mod names;
@@ -36,7 +37,6 @@ pub mod validate;
 use std::{path::Path, sync::Arc};
 
 use args::{Cli, Command};
-use clap::CommandFactory;
 use exit::Exit;
 use failure::Failure;
 use print::{Output, View, notices};
@@ -231,7 +231,8 @@ pub async fn dispatch(cli: &Cli, settings: Settings) -> Done {
         Command::Doctor => doctor::run(&app, out).await,
         Command::Healthcheck => healthcheck(&app, out).await,
         Command::Validate(args) => validate::run(&app, args, None, out),
-        Command::Completions { shell } => completions(*shell),
+        Command::Completions { shell } => manual::completions(*shell),
+        Command::Man { out } => manual::pages(out.as_deref()),
         Command::Simulator(args) => simulator::run(args).await,
     }
 }
@@ -241,14 +242,6 @@ async fn healthcheck(app: &App, out: Output) -> Done {
     store.ping().await?;
     let document = serde_json::json!({"healthy": true, "database": store.server_version().await?});
     app.show(out, &document, |_| "healthy".to_owned())
-}
-
-fn completions(shell: clap_complete::Shell) -> Done {
-    // Into memory first: the generator panics where standard output is closed early.
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "tidegate", &mut script);
-    print::text(&String::from_utf8_lossy(&script))?;
-    Ok(Exit::Done)
 }
 
 /// Tells on standard error why a command was not done; gives its exit code.

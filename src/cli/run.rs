@@ -1,4 +1,4 @@
-//! `tidegate run`: the daemon, the look for alerts beside it, and the listener that says how both are.
+//! `tidegate run`: the daemon, the look for alerts beside it, the listener that says how both are, and what the service manager hears.
 
 use std::sync::Arc;
 
@@ -9,6 +9,7 @@ use crate::{
     lifecycle,
     scheduler::due::{self, DaemonOptions},
     server,
+    service_manager::ServiceManager,
     telemetry::{chain, recorder::Recorder},
 };
 
@@ -47,11 +48,13 @@ pub async fn run(app: &App, args: &RunArgs) -> Done {
     if !app.settings.http.allow_private.is_empty() {
         tracing::warn!("http.allow_private is not empty: private networks may be called, also without TLS");
     }
+    let manager = Arc::new(ServiceManager::of_environment(Arc::clone(&app.clock)));
+    warn_of_impatience(app, &manager);
     let scheduler = &app.settings.scheduler;
     let options = DaemonOptions {
         workers: usize::try_from(scheduler.workers).unwrap_or(1),
         per_client: usize::try_from(scheduler.per_client).unwrap_or(1),
-        poll: scheduler.poll,
+        poll: manager.longest_sleep(scheduler.poll),
         shutdown: scheduler.shutdown,
         shard,
     };
@@ -62,9 +65,18 @@ pub async fn run(app: &App, args: &RunArgs) -> Done {
         version = env!("CARGO_PKG_VERSION"),
         "ready"
     );
+    manager.ready();
     let (vault, patience) = (Arc::clone(&worker.vault), options.shutdown);
     let alarm = tokio::spawn(alarm.run(app.settings.alerts.every, stop.clone()));
-    tokio::join!(due::daemon(worker, options, recorder, stop.clone()), gate::keep_reviewing(app, &store, &stop));
+    let pulse = Arc::clone(&manager);
+    tokio::join!(
+        due::daemon(worker, options, recorder, pulse, stop.clone()),
+        gate::keep_reviewing(app, &store, &stop),
+        async {
+            stop.cancelled().await;
+            manager.stopping();
+        }
+    );
     if let Err(error) = alarm.await {
         tracing::error!(error = %error, "the look for alerts ended abnormally");
     }
@@ -80,4 +92,14 @@ pub async fn run(app: &App, args: &RunArgs) -> Done {
     store.close().await;
     tracing::info!("stopped");
     Ok(Exit::Done)
+}
+
+/// A loop that waits for the database does not beat: a watchdog that is less patient than the outage budget turns an outage that would
+/// have been waited out into restarts.
+fn warn_of_impatience(app: &App, manager: &ServiceManager) {
+    if manager.watchdog().is_some_and(|silence| silence < app.settings.database.outage * 2) {
+        tracing::warn!(
+            "the service manager's watchdog is shorter than twice database.outage_seconds: a database that is away would look like a hang; raise WatchdogSec"
+        );
+    }
 }

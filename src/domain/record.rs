@@ -1,12 +1,14 @@
 //! Items on their way: as the provider gave them, and as rows of ours.
 //!
-//! Owns the two shapes and the payload's fingerprint. Refuses to hold a client: that comes from the
+//! Owns the two shapes and the payload's fingerprint. Their `Debug` forms tell no value (P18). Refuses to hold a client: that comes from the
 //! connection, never from a payload (P15).
+
+use std::fmt;
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::{business::BusinessTable, clock::Timestamp};
+use super::{business::BusinessTable, clock::Timestamp, redacted::Redacted};
 
 /// A usual record's canonical form fits without growing.
 const CANONICAL_BYTES: usize = 2048;
@@ -23,7 +25,7 @@ pub enum Item {
 }
 
 /// A record as the provider gave it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct RawRecord {
     /// The primary key as text: parts joined with `:`, trimmed, at most [`EXTERNAL_ID_CHARS`] (a longer one goes by its
     /// beginning and its hash); `None` when the payload has none.
@@ -33,8 +35,18 @@ pub struct RawRecord {
     pub source_updated_at: Option<Timestamp>,
 }
 
+impl fmt::Debug for RawRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RawRecord")
+            .field("external_id", &self.external_id)
+            .field("payload", &Redacted(&self.payload))
+            .field("source_updated_at", &self.source_updated_at)
+            .finish()
+    }
+}
+
 /// An item that could not be read.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct BrokenItem {
     /// Where it stands, e.g. `line 17`. Becomes the dead letter's external id.
     pub place: String,
@@ -44,8 +56,19 @@ pub struct BrokenItem {
     pub reason: String,
 }
 
-/// A value of a business column.
-#[derive(Debug, Clone, PartialEq)]
+impl fmt::Debug for BrokenItem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BrokenItem")
+            .field("place", &self.place)
+            .field("text", &Redacted(&self.text))
+            .field("reason", &self.reason)
+            .finish()
+    }
+}
+
+/// A value of a business column. Only the tests beside it show what is in it.
+#[derive(Clone, PartialEq)]
+#[cfg_attr(test, derive(Debug))]
 pub enum Cell {
     Null,
     Text(String),
@@ -55,6 +78,21 @@ pub enum Cell {
     Time(Timestamp),
     /// Serialised JSON.
     Json(String),
+}
+
+#[cfg(not(test))]
+impl fmt::Debug for Cell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Null => f.write_str("Null"),
+            Self::Text(text) => f.debug_tuple("Text").field(&Redacted(text)).finish(),
+            Self::Integer(_) => f.write_str("Integer"),
+            Self::Decimal(_) => f.write_str("Decimal"),
+            Self::Bool(_) => f.write_str("Bool"),
+            Self::Time(_) => f.write_str("Time"),
+            Self::Json(text) => f.debug_tuple("Json").field(&Redacted(text)).finish(),
+        }
+    }
 }
 
 /// A row of a business table, less the columns that the pipeline itself fills.

@@ -2,7 +2,10 @@
 //!
 //! Owns the shape between a connector's page and the decision. Refuses to decide a bucket.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
+    fmt,
+};
 
 use serde_json::Value;
 
@@ -10,6 +13,7 @@ use crate::{
     domain::{
         clock::Timestamp,
         record::{EXTERNAL_ID_CHARS, Item, payload_hash, text_hash},
+        redacted::Redacted,
     },
     mapping::{FieldMap, Mapped},
     telemetry::redact::scrub,
@@ -32,8 +36,8 @@ pub enum Repeat {
     SupersededInPage,
 }
 
-/// What an item holds.
-#[derive(Debug, Clone, PartialEq)]
+/// What an item holds. Its `Debug` form tells no value.
+#[derive(Clone, PartialEq)]
 pub enum Content {
     Record(Payload),
     /// A readable payload without an id.
@@ -45,8 +49,8 @@ pub enum Content {
     },
 }
 
-/// A record's payload, as far as it has been worked on.
-#[derive(Debug, Clone, PartialEq)]
+/// A record's payload, as far as it has been worked on. Its `Debug` form tells no value.
+#[derive(Clone, PartialEq)]
 pub enum Payload {
     /// As it came; mapped by the decision, if it comes to that.
     Parsed(Value),
@@ -55,13 +59,44 @@ pub enum Payload {
     Mapped(Box<Ready>),
 }
 
-/// What is written of a record, if it is written.
-#[derive(Debug, Clone, PartialEq)]
+/// What is written of a record, if it is written. Its `Debug` form tells no value.
+#[derive(Clone, PartialEq)]
 pub struct Ready {
     pub text: String,
     pub mapped: Mapped,
     /// Fingerprint of the mapped row; empty when there is none.
     pub record_hash: String,
+}
+
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Record(payload) => f.debug_tuple("Record").field(payload).finish(),
+            Self::NoId(payload) => f.debug_tuple("NoId").field(&Redacted(payload)).finish(),
+            Self::Broken { text, reason } => {
+                f.debug_struct("Broken").field("text", &Redacted(text)).field("reason", reason).finish()
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Parsed(payload) => f.debug_tuple("Parsed").field(&Redacted(payload)).finish(),
+            Self::Mapped(ready) => f.debug_tuple("Mapped").field(ready).finish(),
+        }
+    }
+}
+
+impl fmt::Debug for Ready {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ready")
+            .field("text", &Redacted(&self.text))
+            .field("mapped", &self.mapped)
+            .field("record_hash", &self.record_hash)
+            .finish()
+    }
 }
 
 impl Ready {

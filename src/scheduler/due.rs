@@ -70,8 +70,20 @@ impl RunWatch for Recorder {
     }
 }
 
-/// Runs until `stop`: looks for due jobs, hands them out fairly, recovers orphans.
-pub async fn daemon(worker: Arc<Worker>, options: DaemonOptions, watch: Arc<dyn RunWatch>, stop: CancellationToken) {
+/// Port: hears that the daemon's loop goes round, whatever came of the turn.
+pub trait Pulse: Send + Sync {
+    fn turned(&self);
+}
+
+/// Runs until `stop`: looks for due jobs, hands them out fairly, recovers orphans. `pulse` hears of each step of the loop: it is silent
+/// for as long as the loop waits for the database.
+pub async fn daemon(
+    worker: Arc<Worker>,
+    options: DaemonOptions,
+    watch: Arc<dyn RunWatch>,
+    pulse: Arc<dyn Pulse>,
+    stop: CancellationToken,
+) {
     let mut running: JoinSet<()> = JoinSet::new();
     // Whose job each running task does: as many as there are workers, so counting them anew is cheap.
     let mut hands: HashMap<tokio::task::Id, (ClientId, JobId)> = HashMap::new();
@@ -82,8 +94,11 @@ pub async fn daemon(worker: Arc<Worker>, options: DaemonOptions, watch: Arc<dyn 
         if recovered_at.is_none_or(|at| now.saturating_sub(at) >= recover_every) {
             recover(&worker).await;
             recovered_at = Some(now);
+            pulse.turned();
         }
-        let wait = match look(&worker, options, running.len()).await {
+        let looked = look(&worker, options, running.len()).await;
+        pulse.turned();
+        let wait = match looked {
             Ok((due, wait)) => {
                 for job in due {
                     if running.len() >= options.workers || stop.is_cancelled() {

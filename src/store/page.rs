@@ -1,6 +1,6 @@
 //! Port: the one transaction that a page is (P1), and reading raw events back for a replay.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
@@ -11,6 +11,7 @@ use crate::domain::{
     cursor::{Cursor, Position},
     ids::{ClientId, ConnectionId, InternalId, RawEventId, RunId},
     record::MappedRow,
+    redacted::Redacted,
     status::{Origin, RawStatus, Stage},
 };
 
@@ -70,11 +71,29 @@ pub struct Known {
 /// Stored records of the page's object type, by external id.
 pub type KnownRecords = HashMap<String, Known>;
 
-/// A raw event: a new row, or a new status for a row that is being replayed.
-#[derive(Debug, Clone, PartialEq)]
+/// A raw event: a new row, or a new status for a row that is being replayed. Its `Debug` form tells no payload.
+#[derive(Clone, PartialEq)]
 pub enum RawWrite {
     New { external_id: String, payload: String, payload_hash: String, status: RawStatus, reason: Option<String> },
     Existing { id: RawEventId, status: RawStatus, reason: Option<String> },
+}
+
+impl fmt::Debug for RawWrite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::New { external_id, payload, payload_hash, status, reason } => f
+                .debug_struct("New")
+                .field("external_id", external_id)
+                .field("payload", &Redacted(payload))
+                .field("payload_hash", payload_hash)
+                .field("status", status)
+                .field("reason", reason)
+                .finish(),
+            Self::Existing { id, status, reason } => {
+                f.debug_struct("Existing").field("id", id).field("status", status).field("reason", reason).finish()
+            }
+        }
+    }
 }
 
 /// A record to be written through its object link. `raw` is its index in [`PageWrites::raw`].
@@ -131,14 +150,26 @@ pub struct PageReceipt {
     pub cursor_moved: bool,
 }
 
-/// A raw event to be normalised again.
-#[derive(Debug, Clone, PartialEq)]
+/// A raw event to be normalised again. Its `Debug` form tells no payload.
+#[derive(Clone, PartialEq)]
 pub struct RawEvent {
     pub id: RawEventId,
     pub external_id: String,
     pub payload: String,
     pub payload_hash: String,
     pub received_at: Timestamp,
+}
+
+impl fmt::Debug for RawEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RawEvent")
+            .field("id", &self.id)
+            .field("external_id", &self.external_id)
+            .field("payload", &Redacted(&self.payload))
+            .field("payload_hash", &self.payload_hash)
+            .field("received_at", &self.received_at)
+            .finish()
+    }
 }
 
 #[async_trait]

@@ -320,6 +320,18 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
         ],
     ),
     ("app.rs", &["crate::cli", "crate::simulator"]),
+    (
+        "service_manager.rs",
+        &[
+            "crate::app",
+            "crate::cli",
+            "crate::connector",
+            "crate::pipeline",
+            "crate::settings",
+            "crate::store",
+            "crate::vault",
+        ],
+    ),
 ];
 
 /// Crates and the only places under `src/` that may name them.
@@ -343,6 +355,8 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("encoding_rs", &["connector/file/"]),
     ("flate2", &["connector/file/"]),
     ("tempfile", &["connector/file/"]),
+    ("sd_notify", &["service_manager.rs"]),
+    ("clap_mangen", &["cli/"]),
 ];
 
 fn sources() -> Vec<(String, String)> {

@@ -29,6 +29,8 @@ mod files;
 #[cfg(test)]
 mod grants;
 #[cfg(test)]
+mod image;
+#[cfg(test)]
 mod imports;
 #[cfg(test)]
 mod launch;
@@ -65,9 +67,15 @@ mod quality_ground;
 #[cfg(test)]
 mod quality_isolation;
 #[cfg(test)]
+mod redacted;
+#[cfg(test)]
 mod runbook;
 #[cfg(test)]
+mod security_doc;
+#[cfg(test)]
 mod server;
+#[cfg(test)]
+mod service_manager;
 #[cfg(test)]
 mod simulator;
 #[cfg(test)]
@@ -99,6 +107,8 @@ mod store_rules;
 #[cfg(test)]
 mod story;
 #[cfg(test)]
+mod supply_chain;
+#[cfg(test)]
 mod sweep_commands;
 #[cfg(test)]
 #[macro_use]
@@ -109,6 +119,8 @@ mod sweep_proof;
 mod sweep_rows;
 #[cfg(test)]
 mod sweep_store;
+#[cfg(test)]
+mod units;
 #[cfg(test)]
 mod vault;
 #[cfg(test)]

@@ -219,6 +219,7 @@ const LEAVES: &[(&str, Leaf)] = &[
     ("doctor", Global("looks at the whole installation")),
     ("healthcheck", Global("says whether the database answers")),
     ("completions", Global("prints names of commands")),
+    ("man", Global("prints help texts")),
     ("simulator", Global("is a provider, not a part of an installation")),
     ("connection revoke", Within(&[("connection revoke acme-hubspot --reason sweep", 0)])),
 ];
