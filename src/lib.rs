@@ -7,6 +7,7 @@ pub mod cli;
 pub mod connector;
 pub mod declaration;
 pub mod domain;
+pub mod intake;
 pub mod launch;
 pub mod lifecycle;
 pub mod mapping;

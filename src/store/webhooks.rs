@@ -98,6 +98,8 @@ pub struct NewDelivery {
     pub event_name: String,
     pub summary: String,
     pub occurred_at: Option<Timestamp>,
+    /// The object that it speaks of, as a pull would know it.
+    pub object_id: Option<String>,
     pub cargo: Cargo,
 }
 

@@ -9,6 +9,7 @@ mod discreet;
 mod exchange;
 mod hosts;
 mod limits;
+mod pace;
 mod policy;
 #[cfg(test)]
 mod policy_tests;
@@ -29,6 +30,7 @@ pub use answer::Answer;
 pub use exchange::{Reply, Unanswered};
 pub use hosts::AllowedHosts;
 pub use limits::LimitKey;
+pub use pace::Pace;
 use limits::Limits;
 pub use policy::NetworkPolicy;
 pub use send::{Body, Call, Fetch, Method};

@@ -201,7 +201,7 @@ async fn insert(session: &mut Session, fresh: &[&NewDelivery], raw_ids: &[Option
                         .bind(delivery.occurred_at.map(At))
                         .bind(record.and_then(|record| record.source_updated_at).map(At))
                         .bind(stream)
-                        .bind(record.map(|record| &record.external_id))
+                        .bind(record.map(|record| &record.external_id).or(delivery.object_id.as_ref()))
                         .bind(*raw_id)
                         .bind(reason),
                 )
