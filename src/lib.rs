@@ -22,4 +22,5 @@ pub mod store;
 pub mod system_clock;
 pub mod telemetry;
 pub mod vault;
+pub mod webhook;
 pub mod yaml;
