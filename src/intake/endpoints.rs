@@ -104,9 +104,9 @@ impl Endpoints {
         let by_hash = endpoints
             .into_iter()
             .map(|endpoint| {
-                let pace = paces.remove(&endpoint.id).unwrap_or_else(|| {
-                    Arc::new(Pace::new(Arc::clone(&self.clock), self.per_second, self.burst))
-                });
+                let pace = paces
+                    .remove(&endpoint.id)
+                    .unwrap_or_else(|| Arc::new(Pace::new(Arc::clone(&self.clock), self.per_second, self.burst)));
                 (endpoint.path_hash.clone(), (Arc::new(endpoint), pace))
             })
             .collect();

@@ -18,6 +18,7 @@
 
 pub mod budget;
 pub mod gatekeeper;
+pub mod intake;
 pub mod normalise;
 pub mod preview;
 pub mod pull;

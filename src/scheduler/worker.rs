@@ -26,6 +26,7 @@ use crate::{
     pipeline::{
         Ending, Limits, OnProgress, Outcome, Stop,
         gatekeeper::{Ended, Gatekeeper},
+        intake::OnSettled,
         pull::Pull,
         replay::{Replay, Selection},
     },
@@ -48,6 +49,8 @@ pub enum Task {
     TestBatch { records: usize },
     /// Normalise again from raw.
     Replay { selections: Vec<Selection> },
+    /// Decide the records that waiting webhook deliveries brought; `attempts` is how often that did not get through.
+    Intake { attempts: i64, settled: OnSettled },
 }
 
 /// A job and what is to be done with it.
@@ -203,6 +206,11 @@ impl Worker {
             never = heartbeat => match never {},
         };
         let report = self.finish(&held, &prepared, assignment, outcome, began).await;
+        if let Task::Intake { attempts, .. } = assignment.task
+            && report.status == RunStatus::Failed
+        {
+            self.put_off(&held, attempts, report.code.as_deref().unwrap_or_default()).await;
+        }
         self.judge(&report, assignment, shutdown).await;
         report
     }
@@ -258,6 +266,7 @@ impl Worker {
         match &assignment.task {
             Task::Pull { full } => self.pull(held, prepared, *full, None, stop, on_progress).await,
             Task::TestBatch { records } => self.pull(held, prepared, false, Some(*records), stop, on_progress).await,
+            Task::Intake { settled, .. } => self.take_in(held, prepared, settled, stop, on_progress).await,
             Task::Replay { selections } => {
                 let Some(map) = prepared.map.clone() else {
                     return Outcome::of(Ending::Connector(ConnectorError::new(
@@ -361,7 +370,7 @@ impl Worker {
     }
 }
 
-fn scope(held: &Held, map: Option<&FieldMap>, origin: RunOrigin) -> PageScope {
+pub(super) fn scope(held: &Held, map: Option<&FieldMap>, origin: RunOrigin) -> PageScope {
     PageScope {
         lease: held.lease.clone(),
         run: held.run,

@@ -108,8 +108,16 @@ mod sweep_rows;
 #[cfg(test)]
 mod sweep_store;
 #[cfg(test)]
+mod sweep_webhooks;
+#[cfg(test)]
 mod vault;
 #[cfg(test)]
 mod vault_commands;
 #[cfg(test)]
 mod vault_transit;
+#[cfg(test)]
+mod webhooks;
+#[cfg(test)]
+mod webhooks_ground;
+#[cfg(test)]
+mod webhooks_load;

@@ -47,6 +47,10 @@ const CONTRACT: &[(&str, &str)] = &[
          message_client_safe remedy payload_hash attempts first_seen_at last_seen_at next_retry_at status resolved_at resolved_by",
     ),
     (
+        "event_webhook_events",
+        "id connection_id client_id provider_key delivery_id event_name payload_summary status attempts received_at run_id",
+    ),
+    (
         "integration_raw_events",
         "id connection_id client_id run_id origin stream external_id payload payload_hash source_label received_at status reason",
     ),
@@ -348,6 +352,7 @@ on_both_engines!(every_closed_vocabulary_is_a_check_with_the_same_words, |db| {
         ("integration_sync_runs", "origin", words!(RunOrigin)),
         ("integration_raw_events", "status", words!(RawStatus)),
         ("integration_raw_events", "origin", words!(Origin)),
+        ("event_webhook_events", "status", words!(DeliveryStatus)),
         ("integration_sync_errors", "status", words!(DeadLetterStatus)),
         ("integration_sync_errors", "origin", words!(Origin)),
         ("integration_sync_errors", "stage", words!(Stage)),

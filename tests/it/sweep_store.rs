@@ -15,6 +15,7 @@ use crate::{
 fn table() -> Vec<Line> {
     let mut table = crate::sweep_rows::lines();
     table.extend(crate::sweep_proof::lines());
+    table.extend(crate::sweep_webhooks::lines());
     table
 }
 
@@ -133,6 +134,7 @@ on_both_engines!(p15_another_clients_ids_tell_nothing_and_change_nothing, |db| {
     for table in [
         "crm_leads",
         "data_quality_checks",
+        "event_webhook_events",
         "integration_alerts",
         "integration_credentials",
         "integration_object_links",
@@ -140,6 +142,7 @@ on_both_engines!(p15_another_clients_ids_tell_nothing_and_change_nothing, |db| {
         "integration_sync_errors",
         "integration_sync_pages",
         "integration_sync_runs",
+        "integration_webhook_endpoints",
         "launch_controls",
         "metric_baselines",
         "metric_snapshots",

@@ -18,6 +18,7 @@ pub mod quality;
 pub mod runs;
 pub mod schema;
 mod table;
+pub mod webhook;
 pub mod words;
 
 #[cfg(test)]

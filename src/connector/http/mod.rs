@@ -30,8 +30,8 @@ pub use answer::Answer;
 pub use exchange::{Reply, Unanswered};
 pub use hosts::AllowedHosts;
 pub use limits::LimitKey;
-pub use pace::Pace;
 use limits::Limits;
+pub use pace::Pace;
 pub use policy::NetworkPolicy;
 pub use send::{Body, Call, Fetch, Method};
 
