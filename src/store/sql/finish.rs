@@ -9,6 +9,7 @@ use super::{
     dialect::At,
     fault::Fault,
     store::{Attempt, Outcome, Patience, Store},
+    webhooks_settle,
 };
 use crate::{
     domain::{
@@ -150,6 +151,9 @@ pub(super) async fn finish(
             .bind(word)
             .execute(&mut *session)
             .await?;
+    }
+    if end.complete {
+        webhooks_settle::fetched(session, lease.job, run).await?;
     }
     if end.tested {
         sqlx::query::<Db>(TESTED).bind(lease.job.0).execute(&mut *session).await?;
