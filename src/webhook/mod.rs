@@ -20,9 +20,13 @@
 mod compile;
 mod compile_signature;
 mod read;
+#[cfg(test)]
+mod read_tests;
 mod scheme;
 mod summary;
 mod verify;
+#[cfg(test)]
+mod verify_tests;
 
 use std::collections::BTreeMap;
 

@@ -73,8 +73,9 @@ pub fn lines() -> Vec<Line> {
             let mut refusals = Vec::new();
             for (connection, client) in g.crossed() {
                 let path = text_hash("a path for another");
-                let put = g.store.put_webhook_path(connection, client, &path, &act("connection.webhook_path"));
-                refusals.push(refused(put.await).to_string());
+                let act = act("connection.webhook_path");
+                let put = g.store.put_webhook_path(connection, client, &path, &act).await;
+                refusals.push(refused(put).to_string());
             }
             refusals
         }),

@@ -3,11 +3,7 @@
 use futures_util::future::join_all;
 
 use crate::{
-    support::{
-        daemon::eventually,
-        databases::TestDatabase,
-        proxy::Proxy,
-    },
+    support::{daemon::eventually, databases::TestDatabase, proxy::Proxy},
     webhooks_ground::{ACME_KEY, ACME_NEXT_KEY, Hooks, contact, declared, new_path, post, send, signed},
 };
 
@@ -56,9 +52,11 @@ on_both_engines!(a_delivery_before_its_signature_is_right_leaves_a_number_and_no
 
 on_both_engines!(p5_an_older_version_that_comes_later_never_overwrites_a_newer_one, |db| {
     let hooks = Hooks::new(db).await;
-    for (id, name, minute, stands) in
-        [("o-1", "Second", 20, "Second Example"), ("o-2", "First", 10, "Second Example"), ("o-3", "Third", 30, "Third Example")]
-    {
+    for (id, name, minute, stands) in [
+        ("o-1", "Second", 20, "Second Example"),
+        ("o-2", "First", 10, "Second Example"),
+        ("o-3", "Third", 30, "Third Example"),
+    ] {
         assert_eq!(hooks.acme(id, &contact("900003", name, minute)).await.status, 200);
         hooks.settled().await;
         assert_eq!(hooks.lead("900003").await.as_deref(), Some(stands), "after {id}");
@@ -88,7 +86,9 @@ on_both_engines!(a_body_beyond_the_cap_is_refused_unread, |db| {
     assert_eq!((answer.status, answer.body.as_str()), (413, "too large\n"));
     // Without its length told, it is read up to the cap and no further.
     let path = &hooks.acme;
-    let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n3200000\r\n");
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n3200000\r\n"
+    );
     assert_eq!(send(hooks.address, &head, &body).await.status, 413);
     assert!(peak(pid) < before + 16 * 1024, "{before} KiB before, {} KiB after", peak(pid));
     assert_eq!(hooks.number("select count(*) from event_webhook_events").await, 0);
@@ -103,10 +103,12 @@ on_both_engines!(p15_a_path_is_one_clients_and_an_unknown_one_is_any_unknown_pat
     let unknown = post(hooks.address, "/nothing/here", &[], b"{}").await;
     let token = format!("/webhooks/{}", "A".repeat(43));
     let guessed = post(hooks.address, &token, &signed(ACME_KEY, "msg-4", 0, &body), body.as_bytes()).await;
-    let without_date = |head: &str| head.lines().filter(|line| !line.starts_with("date:")).collect::<Vec<_>>().join("\n");
+    let without_date =
+        |head: &str| head.lines().filter(|line| !line.starts_with("date:")).collect::<Vec<_>>().join("\n");
     assert_eq!((guessed.status, &guessed.body), (404, &unknown.body));
     assert_eq!(without_date(&guessed.head), without_date(&unknown.head));
-    let looked_at = send(hooks.address, &format!("GET {} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n", hooks.acme), b"").await;
+    let looked_at =
+        send(hooks.address, &format!("GET {} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n", hooks.acme), b"").await;
     assert_eq!((looked_at.status, &looked_at.body), (404, &unknown.body), "a path tells nothing to a browser");
     assert_eq!(hooks.number("select count(*) from event_webhook_events").await, 0);
     // Whose a record is, is never what was sent: both clients may know an object by the same id.
@@ -211,7 +213,8 @@ on_both_engines!(a_hint_makes_its_job_due_and_is_answered_by_a_run_that_began_af
          and e.status = 'normalized' and r.id > {before} and r.origin = 'schedule' and r.started_at >= e.received_at"
     );
     assert_eq!(hooks.number(&fetched).await, 1);
-    let rows = hooks.yard.database.sql.rows("select status, reason from event_webhook_events where delivery_id = 'h-2'").await;
+    let rows =
+        hooks.yard.database.sql.rows("select status, reason from event_webhook_events where delivery_id = 'h-2'").await;
     assert_eq!(rows[0][0].as_deref(), Some("failed"));
     assert!(rows[0][1].as_deref().unwrap().contains("no job of stream 'deals' is declared"), "{rows:?}");
     hooks.end().await;
@@ -223,13 +226,19 @@ on_both_engines!(p3_five_hundred_at_once_of_a_hundred_objects_are_a_hundred_reco
         let (object, minute) = (930_000 + n % 100, n / 100);
         let body = contact(&object.to_string(), &format!("V{minute}"), minute);
         // A sender that is told to come back comes back.
-        eventually("it is taken", async || (hooks.acme(&format!("c-{n}"), &body).await.status == 200).then_some(())).await;
+        eventually("it is taken", async || (hooks.acme(&format!("c-{n}"), &body).await.status == 200).then_some(()))
+            .await;
     };
     join_all((0..500).map(|n| one((n * 7919) % 500))).await;
     hooks.settled().await;
     assert_eq!(hooks.number("select count(*) from event_webhook_events").await, 500);
     assert_eq!(hooks.number("select count(*) from crm_leads where external_id like '930%'").await, 100);
-    assert_eq!(hooks.number("select count(*) from crm_leads where external_id like '930%' and contact_name = 'V4 Example'").await, 100);
+    assert_eq!(
+        hooks
+            .number("select count(*) from crm_leads where external_id like '930%' and contact_name = 'V4 Example'")
+            .await,
+        100
+    );
     hooks.end().await;
 });
 

@@ -36,7 +36,8 @@ fn resident(pid: u32) -> f64 {
 
 /// One request on an open connection; its status.
 async fn request(stream: &mut TcpStream, path: &str, id: &str, body: &str) -> Option<u16> {
-    let more: String = signed(ACME_KEY, id, 0, body).iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let more: String =
+        signed(ACME_KEY, id, 0, body).iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let text = format!("POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n{more}\r\n{body}", body.len());
     stream.write_all(text.as_bytes()).await.ok()?;
     let mut answer = Vec::with_capacity(512);
