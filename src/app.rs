@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use secrecy::ExposeSecret;
+use tokio::{sync::Notify, task::JoinHandle};
 
 use crate::{
     alerts::{self, Sender},
@@ -13,6 +14,7 @@ use crate::{
         registry::{Catalogue, LoadProblem},
     },
     domain::clock::{Clock, Timestamp},
+    intake::{Door, DoorOptions, DoorParts},
     metrics::{Definitions, Feeds, MapFacts, MetricProblem, ProviderFacts},
     pipeline::{Limits, budget::ErrorBudget, gatekeeper::Gatekeeper},
     quality::{Rules, RulesProblem},
@@ -262,6 +264,25 @@ impl App {
             }
         };
         Ok(Alarm { store, clock, rules, sender, recorder })
+    }
+
+    /// Where webhooks come in, with the task that writes them.
+    pub fn door(&self, worker: &Worker, recorder: Arc<Recorder>, wake: Arc<Notify>) -> (Arc<Door>, JoinHandle<()>) {
+        let (server, webhooks) = (&self.settings.server, &self.settings.webhooks);
+        Door::open(DoorParts {
+            store: Arc::clone(&worker.store),
+            clock: Arc::clone(&self.clock),
+            catalogue: Arc::clone(&worker.catalogue),
+            vault: Arc::clone(&worker.vault),
+            recorder,
+            wake,
+            options: DoorOptions {
+                public_url: server.public_url.clone().unwrap_or_default(),
+                max_body_bytes: usize::try_from(webhooks.max_body_bytes).unwrap_or(usize::MAX),
+                requests_per_second: webhooks.requests_per_second,
+                burst: webhooks.burst,
+            },
+        })
     }
 
     fn worker_options(&self) -> WorkerOptions {

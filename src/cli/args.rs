@@ -251,6 +251,14 @@ pub enum ConnectionCommand {
         #[arg(long, value_parser = reason)]
         reason: Option<String>,
     },
+    /// Show where its webhooks come in, or make the address that a provider is to call.
+    Webhook {
+        /// The connection's key.
+        key: String,
+        /// Make a new address and print it once; the former one leads nowhere from then on.
+        #[arg(long)]
+        new_path: bool,
+    },
     /// Let a production connection go live, or say what is missing.
     Activate { key: String },
     /// End a connection for good.

@@ -12,7 +12,7 @@ use super::{
     failure::Failure,
     gate, launch, names,
     print::{self, Output, notices},
-    run_once,
+    run_once, webhook,
 };
 use crate::{
     connector::{ConnectorError, ErrorKind, TrafficMeter},
@@ -65,6 +65,7 @@ pub async fn run(app: &App, command: &ConnectionCommand, out: Output) -> Done {
             set(app, &store, key, ConnectionStatus::Revoked, "connection.revoke", Some(reason), out).await
         }
         ConnectionCommand::Resume { key, reason } => resume(app, &store, key, reason.as_deref(), out).await,
+        ConnectionCommand::Webhook { key, new_path } => webhook::run(app, &store, key, *new_path, out).await,
         ConnectionCommand::Activate { key } => launch::activate(app, &store, key, out).await,
     }
 }
@@ -104,11 +105,14 @@ async fn show(app: &App, store: &SharedStore, key: &str, out: Output) -> Done {
     let refusal = gate::refusal(app, store, &connection).await?.unwrap_or_default();
     let filter = BatchFilter { connection_key: Some(key.to_owned()), limit: IMPORTS_SHOWN, ..BatchFilter::default() };
     let imports = store.import_batches(&filter).await?;
+    let endpoint = store.webhook_endpoint(connection.id, connection.client_id).await?;
     let document = json!({
-        "connection": connection, "jobs": jobs, "last_runs": last_runs, "keeps_from_running": refusal, "imports": imports,
+        "connection": connection, "jobs": jobs, "last_runs": last_runs, "webhook": endpoint, "keeps_from_running": refusal,
+        "imports": imports,
     });
     app.show(out, &document, |view| {
         let mut text = print::catalogue::connection_show(view, &connection, &jobs, &last_runs);
+        text.push_str(&webhook::shown(view, endpoint.as_ref()));
         if !imports.is_empty() {
             text.push_str(&format!("\nlatest imports\n\n{}", print::imports::batch_list(view, &imports)));
         }

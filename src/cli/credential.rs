@@ -74,9 +74,15 @@ fn is_oauth2(connection: &Connection) -> bool {
     connection.spec.refresh_policy.as_deref() == Some("oauth2")
 }
 
+/// Whether the connection's webhook deliveries are signed with it.
+fn signs(key: &str, connection: &Connection) -> bool {
+    connection.spec.webhook_secrets.iter().any(|reference| reference.strip_prefix("vault:") == Some(key))
+}
+
 /// The secret from standard input, looked at before it is stored: an OAuth document has a form.
-async fn given(connection: &Connection) -> Result<(SecretString, Option<Duration>), Failure> {
-    let oauth2 = is_oauth2(connection);
+async fn given(key: &str, connection: &Connection) -> Result<(SecretString, Option<Duration>), Failure> {
+    // What deliveries are signed with is never an OAuth document.
+    let oauth2 = is_oauth2(connection) && !signs(key, connection);
     let what = if oauth2 { "OAuth client and tokens, as one line of JSON" } else { "secret" };
     let secret = secret_input::read(&format!("{what} of {}", connection.spec.connection_key)).await?;
     if oauth2 {
@@ -90,14 +96,14 @@ async fn set(app: &App, store: &SharedStore, key: &str, connection: &Connection,
     let vault = app.vault(Arc::clone(store))?;
     // Before the person types: a secret must not be asked for that cannot be kept.
     vault.keys().await?;
-    let (secret, expires_in) = given(connection).await?;
+    let (secret, expires_in) = given(key, connection).await?;
     let name = &connection.spec.connection_key;
     let action = act(app, "credential.set", key, None, json!({"connection": name}));
     let change = vault.set(key, connection, &secret, expires_in, &action).await?;
     let reference = format!("vault:{key}");
-    if connection.spec.credential_ref.as_deref() != Some(reference.as_str()) {
+    if connection.spec.credential_ref.as_deref() != Some(reference.as_str()) && !signs(key, connection) {
         notices::tell(&format!(
-            "note: {name} does not use it yet; declare `credential: {reference}` and run tidegate apply"
+            "note: {name} does not use it yet; declare `credential: {reference}` (or `webhook_secrets: [{reference}]`) and run tidegate apply"
         ));
     }
     app.show(out, &change, |_| told(&change, "stored"))
@@ -113,7 +119,7 @@ async fn rotate(app: &App, store: &SharedStore, key: &str, new_secret: bool, out
     let action = act(app, "credential.rotate", key, None, json!({"new_secret": new_secret}));
     let change = if new_secret {
         let connection = connection_of(store, key).await?;
-        let (secret, expires_in) = given(&connection).await?;
+        let (secret, expires_in) = given(key, &connection).await?;
         vault.rotate(key, Some((&secret, expires_in)), &action).await?
     } else {
         vault.rotate(key, None, &action).await?

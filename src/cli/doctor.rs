@@ -222,6 +222,11 @@ fn connectors(app: &App, findings: &mut Vec<Finding>) {
         let keys: Vec<&str> = catalogue.folders().map(|folder| folder.provider_key.as_str()).collect();
         findings.push(ok("connectors", format!("{} load: {}", keys.len(), keys.join(", "))));
     }
+    let open = catalogue.folders().filter(|folder| folder.webhook.as_ref().is_some_and(|webhook| webhook.is_open()));
+    findings.extend(open.map(|folder| {
+        let detail = format!("WEBHOOKS OF {} ARE NOT SIGNED: whoever knows a path may deliver", folder.provider_key);
+        warn("webhooks", detail, "use the scheme that the provider offers, or token, in its webhook.yaml")
+    }));
 }
 
 fn network(app: &App) -> Finding {

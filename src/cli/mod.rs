@@ -33,6 +33,7 @@ pub mod safety;
 mod secret_input;
 pub mod simulator;
 pub mod validate;
+mod webhook;
 
 use std::{path::Path, sync::Arc};
 
@@ -41,6 +42,7 @@ use exit::Exit;
 use failure::Failure;
 use print::{Output, View, notices};
 use serde::Serialize;
+use tokio::{sync::Notify, task::JoinHandle};
 
 use crate::{
     alerts::Rules as AlertRules,
@@ -50,6 +52,7 @@ use crate::{
         registry::{Catalogue, LoadProblem},
     },
     domain::clock::{Clock, Timestamp},
+    intake::Door,
     metrics::{Definitions, Feeds},
     pipeline::gatekeeper::Gatekeeper,
     quality::Rules,
@@ -185,6 +188,11 @@ impl App {
             notices::warn(&problem.to_string());
         }
         Ok(worker)
+    }
+
+    /// Where webhooks come in, with the task that writes them.
+    pub fn door(&self, worker: &Worker, recorder: Arc<Recorder>, wake: Arc<Notify>) -> (Arc<Door>, JoinHandle<()>) {
+        self.inner.door(worker, recorder, wake)
     }
 
     /// The alert rules, or all that is wrong with them.

@@ -57,6 +57,7 @@ fn view(folder: &ProviderFolder) -> ProviderView {
         reason: None,
         limits: folder.limits.clone(),
         streams: streams.collect(),
+        webhook: folder.webhook.as_ref().map(|webhook| webhook.lines()).unwrap_or_default(),
         conformance: None,
     }
 }

@@ -2,12 +2,16 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::{App, Done, args::RunArgs, credential, exit::Exit, failure::Failure, gate, run_once::parse_shard, safety};
 use crate::{
     lifecycle,
-    scheduler::due::{self, DaemonOptions},
+    scheduler::{
+        due::{self, DaemonOptions},
+        intake,
+    },
     server,
     service_manager::ServiceManager,
     telemetry::{chain, recorder::Recorder},
@@ -29,14 +33,19 @@ pub async fn run(app: &App, args: &RunArgs) -> Done {
     let alarm = app.alarm(Arc::clone(&store), Arc::clone(&worker.gate), Arc::clone(&recorder))?;
     // It answers until the last run has ended.
     let ended = CancellationToken::new();
+    let wake = Arc::new(Notify::new());
+    let mut writer = None;
     let listening = match app.settings.server.listen {
         None => None,
         Some(address) => {
+            let (door, task) = app.door(&worker, Arc::clone(&recorder), Arc::clone(&wake));
+            writer = Some(task);
             let facts = server::Facts {
                 store: Arc::clone(&store),
                 clock: Arc::clone(&app.clock),
                 rules: Arc::clone(&alarm.rules),
                 recorder: Arc::clone(&recorder),
+                door: Some(door),
             };
             let listening = server::listen(address, facts, ended.clone()).await;
             Some(listening.map_err(|error| {
@@ -70,6 +79,7 @@ pub async fn run(app: &App, args: &RunArgs) -> Done {
     let alarm = tokio::spawn(alarm.run(app.settings.alerts.every, stop.clone()));
     let pulse = Arc::clone(&manager);
     tokio::join!(
+        intake::daemon(Arc::clone(&worker), Arc::clone(&recorder), wake, shard, options.shutdown, stop.clone()),
         due::daemon(worker, options, recorder, pulse, stop.clone()),
         gate::keep_reviewing(app, &store, &stop),
         async {
@@ -83,6 +93,13 @@ pub async fn run(app: &App, args: &RunArgs) -> Done {
     ended.cancel();
     if let Some(listening) = listening {
         listening.ended().await;
+    }
+    // With the listener the door is gone, and with it what the last counters wait for.
+    if let Some(writer) = writer {
+        tokio::select! {
+            _ = writer => {}
+            () = app.clock.sleep(patience) => tracing::warn!("the webhook endpoints' last counters were not written"),
+        }
     }
     // A token that a provider has just given is written before this process ends.
     tokio::select! {

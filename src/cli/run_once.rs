@@ -27,9 +27,9 @@ use crate::{
         status::{JobStatus, RunOrigin, RunStatus},
     },
     lifecycle,
-    pipeline::OnProgress,
+    pipeline::{OnProgress, intake::OnSettled},
     scheduler::{
-        due,
+        due, intake,
         worker::{Assignment, Report, RunReport, Task},
     },
     store::{
@@ -76,11 +76,16 @@ async fn runs(app: &App, args: &RunOnceArgs, shard: Option<Shard>, store: Shared
     }
     let refused = gate::tell_passed_over(&store).await?;
     wait_for_leases(app, &store, shard).await?;
+    // Deliveries that only ask for a fetch make their job due at once.
+    let waiting = intake::assignments(&store, shard, Duration::ZERO).await?;
     let due = store.due_jobs(MOST_DUE, shard).await?;
-    let assignments = due
-        .iter()
-        .map(|job| Assignment { job: job.id, origin: RunOrigin::Schedule, task: task.clone() })
-        .collect::<Vec<_>>();
+    let mut assignments: Vec<Assignment> =
+        waiting.iter().map(|(waiting, job)| intake::assignment(waiting, *job, OnSettled::nobody())).collect();
+    assignments.extend(due.iter().map(|job| Assignment {
+        job: job.id,
+        origin: RunOrigin::Schedule,
+        task: task.clone(),
+    }));
     if assignments.is_empty() {
         let busy = store.due_but_leased(MOST_DUE, shard).await?;
         if !busy.is_empty() {
@@ -233,15 +238,12 @@ async fn all(app: &App, store: SharedStore, assignments: Vec<Assignment>, refuse
             board.update(app.clock.monotonic(), ended(report));
         }
     };
-    let reports = due::once(
-        &worker,
-        assignments,
-        usize::try_from(app.settings.scheduler.workers).unwrap_or(1),
-        &stop,
-        &watch,
-        &mut reported,
-    )
-    .await;
+    let at_once = usize::try_from(app.settings.scheduler.workers).unwrap_or(1);
+    // First what has come in: a job has one lease, and may be pulled in the same pass.
+    let (brought, asked): (Vec<_>, Vec<_>) =
+        assignments.into_iter().partition(|one| matches!(one.task, Task::Intake { .. }));
+    let mut reports = due::once(&worker, brought, at_once, &stop, &watch, &mut reported).await;
+    reports.extend(due::once(&worker, asked, at_once, &stop, &watch, &mut reported).await);
     // A token that a provider has just given is written before this process ends.
     worker.vault.settled().await;
     let mut exit = Exit::Done;

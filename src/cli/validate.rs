@@ -26,6 +26,8 @@ use crate::{
 struct Findings {
     checked: Vec<String>,
     problems: Vec<String>,
+    /// What is allowed and yet to be known.
+    warnings: Vec<String>,
 }
 
 /// What a path is taken for.
@@ -110,9 +112,10 @@ pub fn run(app: &App, args: &ValidateArgs, wrong: Option<&SettingsErrors>, out: 
     if let Err(found) = declaration::parse(&texts, &known) {
         findings.problems.extend(found.iter().map(ToString::to_string));
     }
-    let Findings { checked, problems } = findings;
-    app.show(out, &json!({"checked": checked, "problems": problems}), |_| {
+    let Findings { checked, problems, warnings } = findings;
+    app.show(out, &json!({"checked": checked, "problems": problems, "warnings": warnings}), |_| {
         let mut text: String = problems.iter().map(|p| format!("{p}\n")).collect();
+        text.extend(warnings.iter().map(|warning| format!("warning: {warning}\n")));
         let count = i64::try_from(problems.len()).unwrap_or(i64::MAX);
         text.push_str(&format!("{} checked, {}", checked.len(), count_of(count, "problem", "problems")));
         text
@@ -184,6 +187,14 @@ impl Findings {
         folders.extend(broken);
         folders.dedup();
         self.checked.extend(folders);
+        let open =
+            catalogue.folders().filter(|folder| folder.webhook.as_ref().is_some_and(|webhook| webhook.is_open()));
+        self.warnings.extend(open.map(|folder| {
+            format!(
+                "{}/webhook.yaml: WEBHOOKS ARE NOT SIGNED (scheme none): whoever knows a path may deliver; use the scheme that the provider offers, or token",
+                folder.dir.display()
+            )
+        }));
         self.problems.extend(found.iter().map(ToString::to_string));
     }
 }
@@ -207,7 +218,8 @@ fn kind(path: &Path) -> Kind {
     if is("alerts.yaml", Some(path)) {
         return Kind::Alerts;
     }
-    if is("manifest.yaml", Some(path)) || is("file.yaml", Some(path)) || of_folder {
+    let webhook = is("webhook.yaml", Some(path));
+    if is("manifest.yaml", Some(path)) || is("file.yaml", Some(path)) || webhook || of_folder {
         Kind::Connectors(folder(1))
     } else if is("mappings", path.parent()) {
         Kind::Connectors(folder(2))

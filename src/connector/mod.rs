@@ -17,7 +17,6 @@
 
 pub mod credential;
 pub mod error;
-mod external_id;
 pub mod file;
 pub mod http;
 pub mod manifest;
@@ -36,6 +35,8 @@ use crate::domain::{
     record::Item,
     status::SyncMode,
 };
+
+pub(crate) use crate::domain::external_id;
 
 /// What a connector offers under one name.
 #[derive(Debug, Clone, PartialEq)]

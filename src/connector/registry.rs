@@ -17,13 +17,19 @@ use super::{
     http::HttpGate,
     manifest::{Manifest, ManifestConnector},
 };
-use crate::{mapping::FieldMap, metrics::ProviderMetrics, yaml::Problem};
+use crate::{
+    mapping::FieldMap,
+    metrics::ProviderMetrics,
+    webhook::{StreamFacts, WebhookDeclaration},
+    yaml::Problem,
+};
 
 /// A larger file is no manifest and no field map.
 const MAX_FILE_BYTES: u64 = 8 * 1024 * 1024;
 const MANIFEST: &str = "manifest.yaml";
 const FILE: &str = "file.yaml";
 const METRICS: &str = "metrics.yaml";
+const WEBHOOK: &str = "webhook.yaml";
 
 /// One folder under `[connectors] dirs`, loaded and checked.
 pub struct ProviderFolder {
@@ -41,6 +47,8 @@ pub struct ProviderFolder {
     pub broken_maps: Vec<PathBuf>,
     /// Which metrics its streams feed, and those of its own; held against the definitions by `metrics::Feeds`.
     pub metrics: ProviderMetrics,
+    /// What the provider may send on its own; `None` where the folder says nothing of it, or nothing that can be read.
+    pub webhook: Option<Arc<WebhookDeclaration>>,
     pub(crate) kind: Kind,
 }
 
@@ -258,6 +266,7 @@ fn folder(dir: &Path, problems: &mut Vec<LoadProblem>) -> Option<ProviderFolder>
         }
         (folder.maps, folder.broken_maps) = (maps, broken_maps);
         folder.metrics = metrics(dir, &folder.client_unsafe_names(), problems);
+        folder.webhook = webhook(dir, &folder.streams, problems);
     }
     loaded
 }
@@ -282,6 +291,7 @@ fn by_manifest(dir: &Path, dir_name: &str, file: &Path, problems: &mut Vec<LoadP
         maps: Vec::new(),
         broken_maps: Vec::new(),
         metrics: ProviderMetrics::default(),
+        webhook: None,
         kind: Kind::Manifest(manifest),
         provider_key,
     })
@@ -306,6 +316,7 @@ fn by_file(dir: &Path, dir_name: &str, file: &Path, problems: &mut Vec<LoadProbl
         maps: Vec::new(),
         broken_maps: Vec::new(),
         metrics: ProviderMetrics::default(),
+        webhook: None,
         kind: Kind::File(source),
         provider_key,
     })
@@ -322,6 +333,23 @@ fn metrics(dir: &Path, provider_names: &[String], problems: &mut Vec<LoadProblem
         problems.extend(found.into_iter().map(|problem| LoadProblem::of(&file, problem)));
         ProviderMetrics::default()
     })
+}
+
+/// What `webhook.yaml` says, held against the streams.
+fn webhook(dir: &Path, streams: &[StreamSpec], problems: &mut Vec<LoadProblem>) -> Option<Arc<WebhookDeclaration>> {
+    let file = dir.join(WEBHOOK);
+    if !file.is_file() {
+        return None;
+    }
+    let text = text(&file, problems)?;
+    let facts = streams.iter().map(|stream| StreamFacts { name: &stream.name, primary_key: &stream.primary_key });
+    match WebhookDeclaration::parse_for(&text, &facts.collect::<Vec<_>>()) {
+        Ok(declaration) => Some(Arc::new(declaration)),
+        Err(found) => {
+            problems.extend(found.into_iter().map(|problem| LoadProblem::of(&file, problem)));
+            None
+        }
+    }
 }
 
 /// The field maps under `mappings/`, in the order of their file names; and the files that hold none.

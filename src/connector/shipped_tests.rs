@@ -1,6 +1,11 @@
 //! The folders that are shipped: each loads, and what its fixtures hold still becomes what its field maps say.
 
-use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::PathBuf,
+    sync::Arc,
+};
 
 use serde_json::{Value, json};
 
@@ -12,6 +17,7 @@ use super::{
 use crate::{
     domain::{record::Item, status::SyncMode},
     mapping::Mapped,
+    webhook::{Carries, Feed, Received},
 };
 
 const NOW: &str = "2026-03-01T00:00:00Z";
@@ -47,10 +53,11 @@ fn the_examples_of_the_guide_load() {
         fs::write(path, text).unwrap();
         files += 1;
     }
-    assert_eq!(files, 3);
+    assert_eq!(files, 4);
     let (catalogue, problems) = Catalogue::read(&[dir.path().to_owned()]);
     assert!(problems.is_empty(), "{problems:#?}");
     assert!(catalogue.folder("acmecrm").unwrap().map("contacts").is_some());
+    assert!(catalogue.folder("acmecrm").unwrap().webhook.is_some());
     assert_eq!(catalogue.folder("acmefiles").unwrap().streams.len(), 2);
 }
 
@@ -123,4 +130,32 @@ async fn hubspots_fixtures_go_through_manifest_and_field_map() {
 
 fn count(page: &str) -> usize {
     serde_json::from_str::<Value>(page).unwrap()["results"].as_array().unwrap().len()
+}
+
+#[test]
+fn hubspots_deliveries_ask_for_a_fetch_and_keep_no_value() {
+    let (catalogue, problems) = Catalogue::read(&[shipped()]);
+    assert!(problems.is_empty(), "{problems:#?}");
+    let declaration = catalogue.folder("hubspot").unwrap().webhook.clone().unwrap();
+    let body = fixtures("hubspot", "webhook").remove("events").unwrap();
+    let received =
+        Received { method: "POST", url: "https://hooks.example.test/x", headers: &[], body: body.as_bytes() };
+    let read = declaration.read(&received).unwrap();
+    let ids: BTreeSet<_> = read.iter().map(|delivery| delivery.delivery_id.as_str()).collect();
+    assert_eq!(ids.len(), 6, "{ids:?}");
+    let fetch = |stream: &str| Carries::Fetch { stream: stream.to_owned() };
+    let carried: Vec<_> = read.iter().map(|delivery| delivery.carries.clone()).collect();
+    assert_eq!(carried[..4], [fetch("contacts"), fetch("contacts"), fetch("contacts"), fetch("deals")]);
+    assert!(carried[4..].iter().all(|carries| matches!(carries, Carries::Nothing { .. })), "{carried:?}");
+    // The list gives ids as texts, an event as numbers: one object all the same.
+    assert_eq!(read[0].object_id.as_deref(), Some("1"));
+    assert_eq!(
+        read[1].summary,
+        "contact.propertyChange of 1 at 2026-01-05T09:12:05.000000Z, propertyName email, changeSource FORM"
+    );
+    assert!(
+        read.iter().all(|delivery| !delivery.summary.contains("example.test") && !delivery.summary.contains("555"))
+    );
+    assert_eq!(declaration.feeds("contacts"), Some(Feed::Fetch));
+    assert!(declaration.needs_secret() && declaration.scheme_name() == "hubspot_v3");
 }

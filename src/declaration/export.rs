@@ -64,6 +64,8 @@ struct ConnectionOut<'a> {
     failure_path: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     rollback_path: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    webhook_secrets: &'a [String],
     #[serde(skip_serializing_if = "is_nothing")]
     config: &'a Value,
     jobs: Vec<JobOut<'a>>,
@@ -129,6 +131,7 @@ fn connection<'a>(known: &'a Connection, jobs: &'a [Job]) -> ConnectionOut<'a> {
         revocation_path: spec.revocation_path.as_deref(),
         failure_path: spec.failure_path.as_deref(),
         rollback_path: spec.rollback_path.as_deref(),
+        webhook_secrets: &spec.webhook_secrets,
         config: &spec.config,
         jobs: jobs.iter().filter(|job| job.spec.connection_key == spec.connection_key).map(job).collect(),
     }

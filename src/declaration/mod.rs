@@ -94,6 +94,8 @@ pub struct ConnectionEntry {
     pub revocation_path: Option<String>,
     pub failure_path: Option<String>,
     pub rollback_path: Option<String>,
+    /// References, the present one first.
+    pub webhook_secrets: Vec<String>,
     pub config: Value,
     pub jobs: Vec<JobEntry>,
 }

@@ -20,6 +20,8 @@ use crate::{
 const LONGEST_KEY: usize = 100;
 /// Longest label, as the database holds it.
 const LONGEST_LABEL: usize = 100;
+/// Live signing secrets of a connection: the present one, and the one that is being rotated out.
+const MOST_WEBHOOK_SECRETS: usize = 2;
 /// Longest free text: names, owners, reasons, paths.
 const LONGEST_TEXT: usize = 500;
 
@@ -229,6 +231,7 @@ impl Reader<'_> {
             revocation_path: self.text(&mut table, "revocation_path", LONGEST_TEXT),
             failure_path: self.text(&mut table, "failure_path", LONGEST_TEXT),
             rollback_path: self.text(&mut table, "rollback_path", LONGEST_TEXT),
+            webhook_secrets: self.webhook_secrets(&mut table),
             config: self.config(&mut table),
             jobs: self.jobs(&mut table, folder.as_ref()),
         };
@@ -256,6 +259,21 @@ impl Reader<'_> {
             self.problem(table.line_of("refresh_policy"), &field, "is no refresh policy", "use none or oauth2");
         }
         Some(policy)
+    }
+
+    /// What deliveries are signed with: a reference, and while it is rotated a second one.
+    fn webhook_secrets(&mut self, table: &mut Table<'_>) -> Vec<String> {
+        let references = table.texts("webhook_secrets", &mut self.problems);
+        let (line, field) = (table.line_of("webhook_secrets"), table.path("webhook_secrets"));
+        if references.len() > MOST_WEBHOOK_SECRETS {
+            let remedy = "give the present one, and the one that is being rotated out";
+            self.problem(line, &field, format!("has {} references", references.len()), remedy);
+        }
+        if references.iter().any(|reference| !secrets::is_reference(reference)) {
+            let remedy = "write vault:KEY, env:NAME or file:PATH; never the secret itself";
+            self.problem(line, &field, "holds what is no reference to a secret", remedy);
+        }
+        references
     }
 
     fn config(&mut self, table: &mut Table<'_>) -> Value {

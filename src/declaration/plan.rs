@@ -262,6 +262,7 @@ fn spec(wanted: &DeclarationFile, entry: &ConnectionEntry) -> ConnectionSpec {
         revocation_path: entry.revocation_path.clone(),
         failure_path: entry.failure_path.clone(),
         rollback_path: entry.rollback_path.clone(),
+        webhook_secrets: entry.webhook_secrets.clone(),
         config: entry.config.clone(),
     }
 }

@@ -37,6 +37,10 @@ id! {
     RawEventId,
     /// A row of `integration_sync_errors`.
     DeadLetterId,
+    /// A row of `event_webhook_events`.
+    DeliveryId,
+    /// A row of `integration_webhook_endpoints`: where a connection's deliveries come in.
+    EndpointId,
     /// A row of a business table such as `crm_leads`.
     InternalId,
     /// A row of `data_import_batches`.

@@ -7,6 +7,7 @@ pub mod business;
 pub mod clock;
 pub mod counts;
 pub mod cursor;
+pub mod external_id;
 pub mod gate;
 pub mod ids;
 pub mod metric;

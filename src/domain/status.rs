@@ -106,6 +106,17 @@ words! {
         Abandoned = "abandoned",
     }
 
+    /// How far a webhook delivery has come.
+    DeliveryStatus, "delivery status" {
+        /// Durable, and waiting for a run.
+        Received = "received",
+        /// What it carries was brought by another delivery of the same run.
+        Duplicate = "duplicate",
+        /// Nothing follows from it, and the row says why.
+        Ignored = "ignored",
+        Normalized = "normalized", Failed = "failed",
+    }
+
     DeadLetterStatus, "dead letter status" {
         Open = "open", RetryScheduled = "retry_scheduled", Resolved = "resolved", Discarded = "discarded",
         Exhausted = "exhausted",

@@ -51,7 +51,11 @@ use self::{
     coerce::{Fault, Kind},
     coverage::Coverage,
     ignore::IgnoreRule,
+};
+pub(crate) use self::{
+    options::time_rule,
     path::{Found, Path},
+    time::TimeRule,
 };
 use crate::domain::{
     business::BusinessTable,

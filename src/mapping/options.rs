@@ -160,6 +160,11 @@ fn money_rule(
 }
 
 fn timestamp(table: &mut Table<'_>, problems: &mut Vec<MapProblem>) -> Option<Kind> {
+    time_rule(table, problems).map(Kind::Timestamp)
+}
+
+/// Reads `formats` and `zone`, wherever a document says how a provider writes its times.
+pub(crate) fn time_rule(table: &mut Table<'_>, problems: &mut Vec<MapProblem>) -> Option<TimeRule> {
     let line = table.line;
     let mut formats = Vec::new();
     for word in table.texts("formats", problems) {
@@ -194,7 +199,7 @@ fn timestamp(table: &mut Table<'_>, problems: &mut Vec<MapProblem>) -> Option<Ki
         let remedy = "say in which zone the provider writes, e.g. zone: UTC";
         problems.push(MapProblem::new(line, &table.path("zone"), "is required: a format has no zone", remedy));
     }
-    Some(Kind::Timestamp(TimeRule { formats, zone }))
+    Some(TimeRule { formats, zone })
 }
 
 fn values(

@@ -6,22 +6,22 @@ use serde_json::Value;
 
 /// A place in a payload.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Path {
+pub(crate) struct Path {
     /// As written in the field map.
-    pub(super) text: String,
-    pub(super) segments: Vec<Segment>,
+    pub(crate) text: String,
+    pub(crate) segments: Vec<Segment>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Segment {
-    pub(super) name: String,
+pub(crate) struct Segment {
+    pub(crate) name: String,
     /// The name as a position in a list, when it is one.
-    index: Option<usize>,
+    pub(crate) index: Option<usize>,
 }
 
 /// What stands at a place.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Found<'v> {
+pub(crate) enum Found<'v> {
     Missing,
     /// Null, or a text without a character in it: providers send both for a field that was cleared.
     Empty,
@@ -30,7 +30,7 @@ pub(super) enum Found<'v> {
 
 impl Path {
     /// `None` when a segment is empty.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut names = vec![String::new()];
         let mut chars = text.chars();
         while let Some(char) = chars.next() {
@@ -48,7 +48,7 @@ impl Path {
         Some(Self { text: text.to_owned(), segments })
     }
 
-    pub(super) fn find<'v>(&self, payload: &'v Value) -> Found<'v> {
+    pub(crate) fn find<'v>(&self, payload: &'v Value) -> Found<'v> {
         let mut at = payload;
         for segment in &self.segments {
             let next = match at {

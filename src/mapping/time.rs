@@ -16,7 +16,7 @@ use crate::domain::clock::Timestamp;
 
 /// One way of writing a time.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum TimeFormat {
+pub(crate) enum TimeFormat {
     /// `2026-01-31T08:00:00.123Z`
     Rfc3339,
     /// `2026-01-31 08:00:00`, with a blank or a `T`.
@@ -61,13 +61,18 @@ impl TimeFormat {
 
 /// How a time is read: the first format that fits.
 #[derive(Debug)]
-pub(super) struct TimeRule {
+pub(crate) struct TimeRule {
     pub(super) formats: Vec<TimeFormat>,
     /// For texts without a zone.
     pub(super) zone: Option<Tz>,
 }
 
 impl TimeRule {
+    /// The instant that a value outside of a field map tells, if it tells one.
+    pub(crate) fn instant(&self, value: &Value) -> Option<Timestamp> {
+        self.read(value).ok()
+    }
+
     pub(super) fn read(&self, value: &Value) -> Result<Timestamp, Fault> {
         let text = scalar(value).ok_or(NOT_A_TIME)?;
         for format in &self.formats {

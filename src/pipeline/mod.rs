@@ -20,6 +20,7 @@
 pub mod budget;
 pub mod gatekeeper;
 pub mod import;
+pub mod intake;
 pub mod normalise;
 pub mod preview;
 pub mod pull;

@@ -39,7 +39,7 @@ use crate::{
 const BROKEN_TEXT_BYTES: usize = 64 * 1024;
 
 /// Longest reason that a raw event keeps.
-const REASON_CHARS: usize = 300;
+pub(super) const REASON_CHARS: usize = 300;
 
 /// The code of a record that names another account; the quality check `account_isolation` looks for it.
 pub(super) const ACCOUNT_MISMATCH: &str = "account_mismatch";

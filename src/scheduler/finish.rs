@@ -21,6 +21,8 @@ use crate::{
     telemetry::{chain, redact::scrub},
 };
 
+/// What time alone does not heal waits as long as after so many failures.
+const FEWEST_UNSCHEDULED_FAILURES: i64 = 6;
 /// Longest internal error text that a run row keeps, in characters.
 const ERROR_TEXT_CHARS: usize = 2000;
 
@@ -119,6 +121,11 @@ impl Worker {
             .and_then(|text| text.parse::<Schedule>().ok())
             .and_then(|schedule| schedule.next_after(now, seed));
         match decision.next {
+            // A job without a schedule ran because deliveries asked for it: it comes back while they wait for an answer.
+            Next::Scheduled if scheduled.is_none() && decision.status != RunStatus::Succeeded => {
+                let failures = prepared.job.consecutive_failures.max(FEWEST_UNSCHEDULED_FAILURES);
+                Some(policy::retry_at(now, None, failures, Duration::ZERO, 0.0))
+            }
             Next::Scheduled => scheduled,
             Next::AtOnce => Some(now),
             Next::BackOff { at_least } => {

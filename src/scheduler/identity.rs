@@ -105,6 +105,7 @@ mod tests {
                 revocation_path: None,
                 failure_path: None,
                 rollback_path: None,
+                webhook_secrets: Vec::new(),
                 config: json!({}),
             },
         }

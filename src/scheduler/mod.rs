@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!  due.rs      the daemon's loop: one ordered query, fair between clients, bounded workers
-//!  worker.rs   one job: claim → pull or replay → finish, with a heartbeat beside it
+//!  intake.rs   the loop beside it, over what webhooks brought
+//!  worker.rs   one job: claim → pull, intake or replay → finish, with a heartbeat beside it
 //!  identity.rs  whose account a credential opens, asked before the first page
 //!  heartbeat.rs  keeps the lease, hears the shutdown, notices a pause
 //!  finish.rs   the run's one final row, when the job is due next
@@ -21,6 +22,7 @@ mod heartbeat;
 pub mod holder;
 mod identity;
 pub mod import;
+pub mod intake;
 pub mod policy;
 pub mod webhook_out;
 pub mod worker;

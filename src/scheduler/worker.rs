@@ -26,6 +26,7 @@ use crate::{
     pipeline::{
         Ending, Limits, OnProgress, Outcome, Stop,
         gatekeeper::{Ended, Gatekeeper},
+        intake::OnSettled,
         pull::Pull,
         replay::{Replay, Selection},
     },
@@ -50,6 +51,8 @@ pub enum Task {
     Import(Box<FileTask>),
     /// Normalise again from raw.
     Replay { selections: Vec<Selection> },
+    /// Decide the records that waiting webhook deliveries brought; `attempts` is how often that did not get through.
+    Intake { attempts: i64, settled: OnSettled },
 }
 
 /// A job and what is to be done with it.
@@ -205,6 +208,11 @@ impl Worker {
             never = heartbeat => match never {},
         };
         let report = self.finish(&held, &prepared, assignment, outcome, began).await;
+        if let Task::Intake { attempts, .. } = assignment.task
+            && report.status == RunStatus::Failed
+        {
+            self.put_off(&held, attempts, report.code.as_deref().unwrap_or_default()).await;
+        }
         self.judge(&report, assignment, shutdown).await;
         report
     }
@@ -261,6 +269,7 @@ impl Worker {
             Task::Pull { full } => self.pull(held, prepared, *full, None, stop, on_progress).await,
             Task::TestBatch { records } => self.pull(held, prepared, false, Some(*records), stop, on_progress).await,
             Task::Import(task) => self.import(held, prepared, task, stop, on_progress).await,
+            Task::Intake { settled, .. } => self.take_in(held, prepared, settled, stop, on_progress).await,
             Task::Replay { selections } => {
                 let Some(map) = prepared.map.clone() else {
                     return Outcome::of(Ending::Connector(ConnectorError::new(

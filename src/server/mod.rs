@@ -1,10 +1,11 @@
-//! The HTTP listener: whether the process lives, whether it can work, and what a scrape reads.
+//! The HTTP listener: whether the process lives, whether it can work, what a scrape reads, and where webhooks come in.
 //!
-//! Owns addresses, paths and answers. Everything here reads; nothing that a request says changes anything. No answer names a version, a
-//! client, a path on disk or an error of the database.
+//! Owns addresses, paths and answers. Everything but the webhooks reads only; nothing else that a request says changes anything. No answer
+//! names a version, a client, a path on disk or an error of the database.
 
 mod cached;
 mod scrape;
+mod webhooks;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -13,7 +14,7 @@ use axum::{
     extract::State,
     http::{HeaderName, StatusCode, header},
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{any, get},
 };
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -22,6 +23,7 @@ use self::cached::Cached;
 use crate::{
     alerts::Rules,
     domain::clock::Clock,
+    intake::Door,
     store::{SharedStore, schema::SchemaState},
     telemetry::{chain, recorder::Recorder},
 };
@@ -42,6 +44,8 @@ pub struct Facts {
     pub clock: Arc<dyn Clock>,
     pub rules: Arc<Rules>,
     pub recorder: Arc<Recorder>,
+    /// Where webhooks come in; `None`: there is no such route.
+    pub door: Option<Arc<Door>>,
 }
 
 /// The listener could not be opened.
@@ -81,6 +85,7 @@ pub async fn listen(address: SocketAddr, facts: Facts, stop: CancellationToken) 
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
+        .route("/webhooks/{token}", any(webhooks::take))
         .fallback(nothing_here)
         .method_not_allowed_fallback(only_get)
         .with_state(shared);

@@ -20,16 +20,19 @@ type Labels = Vec<(&'static str, String)>;
 pub(super) struct Gauges {
     stored: alerts::Gauges,
     stale_jobs: i64,
+    /// Provider and its deliveries that wait for a run.
+    waiting: Vec<(String, i64)>,
 }
 
 /// Reads the gauges; `None` when the database does not answer.
 pub(super) async fn read(facts: &Facts) -> Option<Gauges> {
     let now = facts.clock.now();
     let stored = facts.store.gauges().await.ok()?;
+    let waiting = facts.store.waiting_by_provider().await.ok()?;
     let late = facts.store.late_jobs(now).await.ok()?;
     // A job that never completed and of which nothing tells since when is not told as late before its alert is.
     let stale = late.iter().filter(|fact| matches!(late_since(fact, now), Some(Some(_)))).count();
-    Some(Gauges { stored, stale_jobs: i64::try_from(stale).unwrap_or(i64::MAX) })
+    Some(Gauges { stored, stale_jobs: i64::try_from(stale).unwrap_or(i64::MAX), waiting })
 }
 
 /// The whole answer.
@@ -53,6 +56,11 @@ pub(super) fn text(facts: &Facts, gauges: Option<&Gauges>) -> Result<String, fmt
             "Jobs past their stale_after since the last complete run",
             set(gauges.stale_jobs),
         );
+        let waiting = Family::<Labels, Gauge>::default();
+        for (provider, count) in &gauges.waiting {
+            waiting.get_or_create(&vec![("provider", provider.clone())]).set(*count);
+        }
+        registry.register("webhook_deliveries_waiting", "Deliveries that wait for a run", waiting);
         registry.register("jobs_due", "Jobs that are due and that no worker holds", set(gauges.stored.due));
         let open = Family::<Labels, Gauge>::default();
         let labels = |rule: &str, severity: &str| vec![("rule", rule.to_owned()), ("severity", severity.to_owned())];

@@ -50,6 +50,8 @@ pub struct ConnectionSpec {
     pub revocation_path: Option<String>,
     pub failure_path: Option<String>,
     pub rollback_path: Option<String>,
+    /// References to what its webhook deliveries are signed with: the present one, then the one that is being rotated out.
+    pub webhook_secrets: Vec<String>,
     /// JSON object, never a secret.
     pub config: Value,
 }

@@ -67,6 +67,8 @@ pub(super) const STEPS: &[Step] = steps! {
     "0034" "integration_raw_events_indexes",
     "0035" "crm_leads_indexes",
     "0036" "crm_lead_events_indexes",
+    "0037" "event_webhook_events",
+    "0038" "integration_webhook_endpoints",
     "0040" "data_import_batches",
 };
 

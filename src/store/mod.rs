@@ -29,6 +29,7 @@ pub mod runs;
 pub mod schema;
 #[expect(clippy::duplicate_mod, reason = "the statements under sql/ are compiled once for each engine")]
 pub mod sqlite;
+pub mod webhooks;
 
 use std::sync::Arc;
 
@@ -52,6 +53,7 @@ pub trait Store:
     + credentials::CredentialStore
     + rights::RightsStore
     + schema::SchemaStore
+    + webhooks::WebhookStore
 {
 }
 
@@ -72,6 +74,7 @@ impl<T> Store for T where
         + credentials::CredentialStore
         + rights::RightsStore
         + schema::SchemaStore
+        + webhooks::WebhookStore
 {
 }
 

@@ -4,7 +4,7 @@ use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
-use super::{StoreError, lease::Lease};
+use super::{StoreError, lease::Lease, webhooks::DeliveryEnd};
 use crate::domain::{
     clock::Timestamp,
     counts::{Counts, Traffic},
@@ -71,7 +71,8 @@ pub struct Known {
 /// Stored records of the page's object type, by external id.
 pub type KnownRecords = HashMap<String, Known>;
 
-/// A raw event: a new row, or a new status for a row that is being replayed. Its `Debug` form tells no payload.
+/// A raw event: a new row, or a new status for a row that is being replayed or that no run has decided yet. Its `Debug` form
+/// tells no payload.
 #[derive(Clone, PartialEq)]
 pub enum RawWrite {
     New { external_id: String, payload: String, payload_hash: String, status: RawStatus, reason: Option<String> },
@@ -136,6 +137,8 @@ pub struct PageWrites {
     pub dead_letters: Vec<DeadLetterWrite>,
     /// Close open dead letters of (stream, external id, payload hash): a replay that went through (N3).
     pub resolved: Vec<(String, String)>,
+    /// What becomes of the webhook deliveries whose records the page decides.
+    pub deliveries: Vec<DeliveryEnd>,
     /// Stop the run after this page and keep the old cursor and resume position (error budget spent).
     pub hold_cursor: bool,
 }

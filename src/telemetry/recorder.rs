@@ -22,6 +22,9 @@ use crate::domain::{
 /// Seconds of the run histogram: from a page to hours.
 const RUN_SECONDS: [f64; 10] = [0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3_600.0, 10_800.0, 21_600.0];
 
+/// Seconds from receipt to normalised: from at once to a day of a provider that is away.
+const SETTLE_SECONDS: [f64; 10] = [0.1, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 600.0, 3_600.0, 86_400.0];
+
 type Labels = Vec<(&'static str, String)>;
 type Counters = Family<Labels, Counter<u64, AtomicU64>>;
 
@@ -49,6 +52,8 @@ pub struct Recorder {
     rate_limited: Counters,
     changes: Counters,
     notices: Counters,
+    deliveries: Counters,
+    settled: Family<Labels, Histogram, fn() -> Histogram>,
     last_sweep: Gauge<i64, AtomicI64>,
 }
 
@@ -64,6 +69,8 @@ impl Recorder {
             rate_limited: Family::default(),
             changes: Family::default(),
             notices: Family::default(),
+            deliveries: Family::default(),
+            settled: Family::new_with_constructor(|| Histogram::new(SETTLE_SECONDS)),
             last_sweep: Gauge::default(),
         }
     }
@@ -114,6 +121,17 @@ impl Recorder {
         }
     }
 
+    /// Counts a webhook delivery, or a request that did not come so far, by what became of it.
+    pub fn delivery(&self, provider_key: &str, outcome: &str) {
+        let labels = vec![("provider", provider_key.to_owned()), ("outcome", outcome.to_owned())];
+        self.deliveries.get_or_create(&labels).inc();
+    }
+
+    /// A delivery's record was decided, so long after its receipt.
+    pub fn settled(&self, provider_key: &str, after: Duration) {
+        self.settled.get_or_create(&vec![("provider", provider_key.to_owned())]).observe(after.as_secs_f64());
+    }
+
     /// Puts all counters into a registry, under its prefix.
     pub fn register(&self, registry: &mut Registry) {
         registry.register("runs", "Finished runs of this process by status", self.runs.clone());
@@ -133,6 +151,10 @@ impl Recorder {
             self.changes.clone(),
         );
         registry.register("alert_notices", "Webhook notices of alerts, by outcome", self.notices.clone());
+        let deliveries = "Webhook deliveries and refused requests, by what became of them";
+        registry.register("webhook_deliveries", deliveries, self.deliveries.clone());
+        let settled = "From a delivery's receipt until its record was decided";
+        registry.register("webhook_settle_seconds", settled, self.settled.clone());
         let swept = "When this process last looked for alerts, in seconds since 1970; 0: not yet";
         registry.register("last_sweep_timestamp_seconds", swept, self.last_sweep.clone());
     }

@@ -58,6 +58,21 @@ impl Vault {
         })
     }
 
+    /// The source behind a reference to what a connection's webhook deliveries are signed with.
+    ///
+    /// # Errors
+    /// As [`Vault::source`].
+    pub fn signing_secret(
+        self: &Arc<Self>,
+        reference: &str,
+        connection_id: ConnectionId,
+        client_id: ClientId,
+    ) -> Result<Arc<dyn CredentialSource>, ConnectorError> {
+        let Some(key) = reference.trim().strip_prefix("vault:") else { return reference::resolve(Some(reference)) };
+        let owner = Owner { credential_key: key.trim().to_owned(), connection_id, client_id };
+        Ok(Arc::new(StoredSource { vault: Arc::clone(self), owner }))
+    }
+
     /// The row of an owner; a database that is away is waited for.
     pub(super) async fn row(&self, owner: &Owner) -> Result<StoredCredential, VaultError> {
         let begun = self.clock().monotonic();

@@ -120,6 +120,8 @@ mod sweep_rows;
 #[cfg(test)]
 mod sweep_store;
 #[cfg(test)]
+mod sweep_webhooks;
+#[cfg(test)]
 mod units;
 #[cfg(test)]
 mod vault;
@@ -127,3 +129,9 @@ mod vault;
 mod vault_commands;
 #[cfg(test)]
 mod vault_transit;
+#[cfg(test)]
+mod webhooks;
+#[cfg(test)]
+mod webhooks_ground;
+#[cfg(test)]
+mod webhooks_load;

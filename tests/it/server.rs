@@ -62,6 +62,7 @@ async fn listening(ground: &Ground<'_>, recorder: Arc<Recorder>) -> (Listening, 
         clock: Arc::clone(&ground.clock) as _,
         rules: Arc::clone(&ground.rules),
         recorder,
+        door: None,
     };
     (listen("127.0.0.1:0".parse().unwrap(), facts, stop.clone()).await.unwrap(), stop)
 }
@@ -127,6 +128,7 @@ async fn a_schema_that_is_behind_is_not_ready() {
         clock: Arc::new(RealClock),
         rules: Arc::new(Rules::read(None).unwrap()),
         recorder: Arc::new(Recorder::new(false)),
+        door: None,
     };
     let stop = CancellationToken::new();
     let up = listen("127.0.0.1:0".parse().unwrap(), facts, stop.clone()).await.unwrap();

@@ -51,6 +51,7 @@ pub fn connection(key: &str, client: &str) -> ConnectionSpec {
         revocation_path: None,
         failure_path: None,
         rollback_path: None,
+        webhook_secrets: Vec::new(),
         config: json!({"start_date": "2026-01-01T00:00:00Z"}),
     }
 }

@@ -7,7 +7,7 @@ use tidegate::{
         business::{ColumnType, TABLES},
         status::{
             ApprovalState, CheckStatus, ClientStatus, ConnectionStatus, ControlKind, ControlScope, ControlStatus,
-            DeadLetterStatus, Direction, Environment, ImportStatus, JobStatus, Origin, ProviderStatus, RawStatus,
+            DeadLetterStatus, DeliveryStatus, Direction, Environment, ImportStatus, JobStatus, Origin, ProviderStatus, RawStatus,
             RefreshState, ReportStatus, RunOrigin, RunStatus, Severity, SnapshotOrigin, Stage, SyncMode,
         },
     },
@@ -45,6 +45,10 @@ const CONTRACT: &[(&str, &str)] = &[
         "integration_sync_errors",
         "id run_id job_id connection_id client_id origin stage stream external_id raw_event_id fingerprint error_code message_internal \
          message_client_safe remedy payload_hash attempts first_seen_at last_seen_at next_retry_at status resolved_at resolved_by",
+    ),
+    (
+        "event_webhook_events",
+        "id connection_id client_id provider_key delivery_id event_name payload_summary status attempts received_at run_id",
     ),
     (
         "integration_raw_events",
@@ -157,7 +161,7 @@ mod an_empty_database_is_migrated_once_and_the_second_time_nothing_happens {
         assert_eq!(store.schema_state().await.expect("a state"), SchemaState::Empty);
         assert!(store.migrations().await.expect("a list").iter().all(|step| !step.applied));
         let steps = store.migrate().await.expect("the migrations");
-        assert_eq!(steps.len(), 37);
+        assert_eq!(steps.len(), 38);
         assert_eq!(store.schema_state().await.expect("a state"), SchemaState::Current);
         assert_eq!(store.migrations().await.expect("a list"), steps);
         assert_eq!(store.migrate().await.expect("nothing to do"), []);
@@ -182,7 +186,7 @@ mod processes_that_migrate_at_the_same_moment_queue_up {
         let stores = [db.open().await, db.open().await, db.open().await];
         let done = futures_util::future::join_all(stores.iter().map(|store| store.migrate())).await;
         let steps: usize = done.into_iter().map(|steps| steps.expect("the migrations").len()).sum();
-        assert_eq!(steps, 37, "each step was applied by one of them");
+        assert_eq!(steps, 38, "each step was applied by one of them");
         for store in stores {
             assert_eq!(store.schema_state().await.expect("a state"), SchemaState::Current);
             store.close().await;
@@ -231,7 +235,7 @@ async fn made_but_not_marked(db: &TestDatabase) {
     let before = columns(db).await;
     db.sql.ok("delete from _sqlx_migrations where version > 30").await;
     let steps = db.owner().await.migrate().await.expect("the migrations");
-    assert_eq!(steps.iter().map(|step| step.version).collect::<Vec<_>>(), (31..=36).chain([40]).collect::<Vec<_>>());
+    assert_eq!(steps.iter().map(|step| step.version).collect::<Vec<_>>(), (31..=38).collect::<Vec<_>>());
     assert_eq!(columns(db).await, before);
     let keys = "select count(distinct index_name) from information_schema.statistics
                 where table_schema = database() and table_name in ('crm_leads', 'crm_lead_events') and index_name <> 'PRIMARY'";
@@ -281,7 +285,7 @@ async fn tables_columns_and_nullability_are_the_same_on_both_engines() {
                     let left = shape(columns(sqlite).await);
                     assert_eq!(left, shape(columns(mysql).await));
                     let tables: BTreeSet<_> = left.into_iter().map(|(table, ..)| table).collect();
-                    assert_eq!(tables.len(), 31);
+                    assert_eq!(tables.len(), 32);
                 })
                 .await;
         })
@@ -348,6 +352,7 @@ on_both_engines!(every_closed_vocabulary_is_a_check_with_the_same_words, |db| {
         ("integration_sync_runs", "origin", words!(RunOrigin)),
         ("integration_raw_events", "status", words!(RawStatus)),
         ("integration_raw_events", "origin", words!(Origin)),
+        ("event_webhook_events", "status", words!(DeliveryStatus)),
         ("integration_sync_errors", "status", words!(DeadLetterStatus)),
         ("integration_sync_errors", "origin", words!(Origin)),
         ("integration_sync_errors", "stage", words!(Stage)),

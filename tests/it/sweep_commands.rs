@@ -60,6 +60,10 @@ const LEAVES: &[(&str, Leaf)] = &[
     ),
     ("connection pause", Within(&[("connection pause acme-hubspot --reason sweep", 0)])),
     ("connection resume", Within(&[("connection resume acme-hubspot --reason sweep", 0)])),
+    (
+        "connection webhook",
+        Within(&[("connection webhook acme-hubspot", 0), ("connection webhook acme-hubspot --new-path", 5)]),
+    ),
     ("connection activate", Within(&[("connection activate acme-hubspot", 0)])),
     ("credential set", Within(&[("credential set bright-secret --connection acme-hubspot", 2)])),
     ("credential list", Within(&[("credential list --connection acme-hubspot --json", 0)])),

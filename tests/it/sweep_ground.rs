@@ -5,7 +5,7 @@ use std::{fmt::Debug, sync::Arc, time::Duration};
 use futures_util::future::LocalBoxFuture;
 use tidegate::{
     domain::{
-        ids::{ClientId, ConnectionId},
+        ids::{ClientId, ConnectionId, DeliveryId},
         status::{AlertNews, CheckStatus, ControlKind, RunOrigin, RunStatus, Severity},
     },
     store::{
@@ -72,6 +72,8 @@ pub struct Ground {
     /// The page that bolt's running run has committed, and a record of it as it is stored.
     pub page: (PageHead, Vec<Given>),
     pub known: Known,
+    /// A delivery to bolt that waits.
+    pub delivery: DeliveryId,
 }
 
 impl Ground {
@@ -111,7 +113,9 @@ impl Ground {
         );
         db.sql.ok(&file).await;
         alerts(&store, &[&acme, &bolt]).await;
-        Self { store, acme, bolt, letter, page: (head, given), known }
+        crate::sweep_webhooks::lay(&store, "acme", &acme).await;
+        let delivery = crate::sweep_webhooks::lay(&store, "bolt", &bolt).await;
+        Self { store, acme, bolt, letter, page: (head, given), known, delivery }
     }
 
     /// Bolt's connection said to be acme's, and the other way round.

@@ -4,8 +4,8 @@ use std::{collections::HashMap, sync::Arc};
 
 use tidegate::{
     domain::{
-        ids::{ConnectionId, RawEventId},
-        status::{RawStatus, RunStatus},
+        ids::{ConnectionId, DeliveryId, RawEventId},
+        status::{DeliveryStatus, RawStatus, RunStatus},
     },
     store::{
         StoreError,
@@ -15,6 +15,7 @@ use tidegate::{
         lease::{Claimed, Lease},
         page::{Decide, Known, PageScope, PageWrites, RawWrite, RecordWrite},
         runs::RunFilter,
+        webhooks::DeliveryEnd,
     },
 };
 
@@ -208,7 +209,8 @@ fn pages(g: &Ground) -> Vec<(&'static str, &'static str, PageScope, Decide)> {
         ("job and connection", FENCED, PageScope { lease: forged(g), ..others.clone() }, plain()),
         ("run", "refused by constraint", PageScope { run: others.run, ..own.clone() }, of_run),
         ("stored record", "one of those looked up", own.clone(), record),
-        ("raw event", "a replayed raw event is its connection's", own, raw),
+        ("raw event", "a replayed raw event is its connection's", own.clone(), raw),
+        ("delivery", "a settled delivery waits at its connection", own, settling(g.delivery)),
     ]
 }
 
@@ -236,6 +238,14 @@ fn rewriting(known: Known) -> Decide {
             existing: Some(known.clone()),
         });
         writes
+    })
+}
+
+/// Settles a delivery.
+fn settling(id: DeliveryId) -> Decide {
+    Arc::new(move |_| PageWrites {
+        deliveries: vec![DeliveryEnd { id, status: DeliveryStatus::Ignored, reason: Some("forged".to_owned()) }],
+        ..PageWrites::default()
     })
 }
 

@@ -15,6 +15,7 @@ use crate::{
 fn table() -> Vec<Line> {
     let mut table = crate::sweep_rows::lines();
     table.extend(crate::sweep_proof::lines());
+    table.extend(crate::sweep_webhooks::lines());
     table
 }
 
@@ -134,6 +135,7 @@ on_both_engines!(p15_another_clients_ids_tell_nothing_and_change_nothing, |db| {
         "crm_leads",
         "data_import_batches",
         "data_quality_checks",
+        "event_webhook_events",
         "integration_alerts",
         "integration_credentials",
         "integration_object_links",
@@ -141,6 +143,7 @@ on_both_engines!(p15_another_clients_ids_tell_nothing_and_change_nothing, |db| {
         "integration_sync_errors",
         "integration_sync_pages",
         "integration_sync_runs",
+        "integration_webhook_endpoints",
         "launch_controls",
         "metric_baselines",
         "metric_snapshots",

@@ -126,6 +126,8 @@ pub struct ProviderView {
     /// Lines that tell the declared limits.
     pub limits: Vec<String>,
     pub streams: Vec<ProviderStreamView>,
+    /// Lines that tell its `webhook.yaml`: the scheme, then each event.
+    pub webhook: Vec<String>,
     /// How many checks of the conformance kit it passes, e.g. `12/12`.
     pub conformance: Option<String>,
 }
@@ -200,6 +202,10 @@ pub fn provider_show(view: &View, provider: &ProviderView) -> String {
         ]);
     }
     out.push_str(&grid.or("it offers no streams"));
+    if !provider.webhook.is_empty() {
+        out.push_str("\nwebhook\n\n");
+        out.extend(provider.webhook.iter().map(|line| format!("{}\n", plain(line))));
+    }
     out
 }
 
@@ -253,6 +259,7 @@ mod tests {
                 cursor_field: Some("updatedAt".to_owned()),
                 field_map: Some("2026-11-01 -> crm_leads".to_owned()),
             }],
+            webhook: vec!["github: signed, of any age".to_owned(), "push: asks for a fetch of contacts".to_owned()],
             conformance: None,
         };
         let view = samples::view();

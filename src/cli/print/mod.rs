@@ -19,6 +19,7 @@ pub mod quality;
 pub mod runs;
 pub mod schema;
 mod table;
+pub mod webhook;
 pub mod words;
 
 #[cfg(test)]

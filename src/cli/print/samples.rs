@@ -59,6 +59,7 @@ pub(super) fn connection() -> Connection {
             revocation_path: Some("private app settings, revoke".to_owned()),
             failure_path: None,
             rollback_path: Some("tidegate runs void".to_owned()),
+            webhook_secrets: Vec::new(),
             config: json!({ "start_date": "2026-01-01T00:00:00Z" }),
         },
     }

@@ -34,7 +34,7 @@ pub struct LimitKey {
 
 /// Our clock in governor's clothes.
 #[derive(Clone)]
-struct GateClock(Arc<dyn Clock>);
+pub(super) struct GateClock(pub(super) Arc<dyn Clock>);
 
 impl governor::clock::Clock for GateClock {
     type Instant = Nanos;
@@ -44,7 +44,7 @@ impl governor::clock::Clock for GateClock {
     }
 }
 
-type Limiter = RateLimiter<NotKeyed, InMemoryState, GateClock, NoOpMiddleware<Nanos>>;
+pub(super) type Limiter = RateLimiter<NotKeyed, InMemoryState, GateClock, NoOpMiddleware<Nanos>>;
 
 struct Account {
     limiter: Limiter,

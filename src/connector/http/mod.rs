@@ -9,6 +9,7 @@ mod discreet;
 mod exchange;
 mod hosts;
 mod limits;
+mod pace;
 mod policy;
 #[cfg(test)]
 mod policy_tests;
@@ -30,6 +31,7 @@ pub use exchange::{Reply, Unanswered};
 pub use hosts::AllowedHosts;
 pub use limits::LimitKey;
 use limits::Limits;
+pub use pace::Pace;
 pub use policy::NetworkPolicy;
 pub use send::{Body, Call, Fetch, Method};
 

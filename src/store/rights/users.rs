@@ -63,6 +63,7 @@ pub const TABLES: &[Table] = &[
     table("integration_field_mappings", Access::Append, true),
     table("integration_rate_limits", Access::Write, true),
     table("event_webhook_events", Access::Write, false),
+    table("integration_webhook_endpoints", Access::Write, false),
     table("data_import_batches", Access::Write, true),
     table("event_admin_actions", Access::Append, true),
     table("crm_leads", Access::Write, true),

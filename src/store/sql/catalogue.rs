@@ -27,8 +27,9 @@ use crate::{
 macro_rules! select_connection {
     ($end:literal) => {
         concat!(
-            "select c.*, cl.client_key
-             from integration_connections c join core_clients cl on cl.id = c.client_id ",
+            "select c.*, cl.client_key, w.secrets as webhook_secrets
+             from integration_connections c join core_clients cl on cl.id = c.client_id
+             left join integration_webhook_endpoints w on w.connection_id = c.id and w.client_id = c.client_id ",
             $end
         )
     };
@@ -344,18 +345,23 @@ fn connection(cells: &Cells<'_>) -> Result<Connection, Fault> {
             reason: cells.opt_text("reason")?,
             source_label: cells.text("source_label")?,
             auth_type: cells.text("auth_type")?,
-            scopes: scopes
-                .as_array()
-                .map(|words| words.iter().filter_map(|word| word.as_str().map(str::to_owned)).collect())
-                .unwrap_or_default(),
+            scopes: words(&scopes),
             credential_ref: cells.opt_text("credential_ref")?,
             refresh_policy: cells.opt_text("refresh_policy")?,
             revocation_path: cells.opt_text("revocation_path")?,
             failure_path: cells.opt_text("failure_path")?,
             rollback_path: cells.opt_text("rollback_path")?,
+            webhook_secrets: cells.opt_json("webhook_secrets")?.as_ref().map(words).unwrap_or_default(),
             config: cells.json("config")?,
         },
     })
+}
+
+/// The texts of a JSON list.
+pub(super) fn words(list: &serde_json::Value) -> Vec<String> {
+    list.as_array()
+        .map(|words| words.iter().filter_map(|word| word.as_str().map(str::to_owned)).collect())
+        .unwrap_or_default()
 }
 
 fn job(cells: &Cells<'_>) -> Result<Job, Fault> {

@@ -59,6 +59,16 @@ const NOTE: &str = concat!(
     ")"
 );
 
+const ENDPOINT_ID: &str =
+    concat!("select id from integration_webhook_endpoints where connection_id = ? and client_id = ?", for_update!());
+const INSERT_ENDPOINT: &str = concat!(
+    "insert into integration_webhook_endpoints (secrets, connection_id, client_id, created_at) values (?, ?, ?, ",
+    now!(),
+    ")"
+);
+const UPDATE_ENDPOINT: &str =
+    "update integration_webhook_endpoints set secrets = ? where connection_id = ? and client_id = ?";
+
 /// Connection id and client id.
 type Owner = (i64, i64);
 
@@ -72,6 +82,7 @@ pub(super) async fn declare(session: &mut Session, declaration: &Declaration) ->
     let mut owners: HashMap<&str, Owner> = HashMap::new();
     for spec in &declaration.connections {
         let owner = connection(session, spec).await?;
+        webhook_secrets(session, owner, &spec.webhook_secrets).await?;
         owners.insert(&spec.connection_key, owner);
     }
     for (spec, first_due) in &declaration.jobs {
@@ -172,6 +183,23 @@ async fn connection(session: &mut Session, spec: &ConnectionSpec) -> Result<Owne
         .execute(session)
         .await?;
     Ok(known.unwrap_or((super::dialect::first_id(&result, 1), client)))
+}
+
+/// What is signed with stands beside the path, which a person makes later or has made before.
+async fn webhook_secrets(
+    session: &mut Session,
+    (connection, client): Owner,
+    references: &[String],
+) -> Result<(), Fault> {
+    let known = sqlx::query_scalar::<Db, i64>(ENDPOINT_ID).bind(connection).bind(client);
+    let text = match known.fetch_optional(&mut *session).await? {
+        Some(_) => UPDATE_ENDPOINT,
+        None if references.is_empty() => return Ok(()),
+        None => INSERT_ENDPOINT,
+    };
+    let list = json_text(&serde_json::Value::from(references));
+    sqlx::query::<Db>(text).bind(list).bind(connection).bind(client).execute(session).await?;
+    Ok(())
 }
 
 async fn job(

@@ -10,6 +10,7 @@ use super::{
     fault::Fault,
     imports,
     store::{Attempt, Outcome, Patience, Store},
+    webhooks_settle,
 };
 use crate::{
     domain::{
@@ -153,6 +154,9 @@ pub(super) async fn finish(
             .bind(word)
             .execute(&mut *session)
             .await?;
+    }
+    if end.complete {
+        webhooks_settle::fetched(session, lease.job, run).await?;
     }
     if end.tested {
         sqlx::query::<Db>(TESTED).bind(lease.job.0).execute(&mut *session).await?;

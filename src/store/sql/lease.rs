@@ -268,7 +268,7 @@ async fn take(session: &mut Session, claim: &Claim, term: &str, attempt: Attempt
         let held = held(&cells, term, RunId(run.unwrap_or_default()), Vec::new())?;
         return Ok(Outcome::RollBack(Claimed::Held(Box::new(held))));
     }
-    if claim.origin == RunOrigin::Schedule && !cells.flag("runnable")? {
+    if matches!(claim.origin, RunOrigin::Schedule | RunOrigin::Webhook) && !cells.flag("runnable")? {
         // Paused, archived or switched off since it was read as due.
         return Ok(Outcome::RollBack(Claimed::Lost));
     }

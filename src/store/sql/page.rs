@@ -18,6 +18,7 @@ use super::{
     fault::Fault,
     page_letters, page_records, page_rows, raw,
     store::{Attempt, Lent, Outcome, Patience, Statement, Store},
+    webhooks_settle,
 };
 use crate::{
     domain::{
@@ -174,7 +175,7 @@ impl Page {
         }
 
         let counts = writes.counts;
-        let PageWrites { raw, records, dead_letters, resolved, .. } = writes;
+        let PageWrites { raw, records, dead_letters, resolved, deliveries, .. } = writes;
         let raw_ids = page_rows::raw(session, scope, raw).await?;
         if self.head.close_superseded {
             page_letters::supersede(session, scope, &records).await?;
@@ -182,6 +183,7 @@ impl Page {
         page_letters::resolve(session, scope, &resolved).await?;
         page_records::records(session, scope, &raw_ids, records).await?;
         page_letters::dead_letters(session, scope, &raw_ids, dead_letters).await?;
+        webhooks_settle::settle(session, scope, &deliveries).await?;
 
         let cursor = if kept { None } else { self.head.cursor.as_ref() };
         if let Err(error) = self.enter(session, &counts, cursor).await {

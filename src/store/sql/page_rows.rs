@@ -35,7 +35,10 @@ const INSERT_RAW: Insert<'_> = Insert {
     stamped: &["received_at"],
     rewrite: None,
 };
-const SET_RAW: &str = "update integration_raw_events set status = ?, reason = ? where connection_id = ? and id in (";
+/// A raw event that came in without a run (0) is the run's that decides it first.
+const SET_RAW: &str = "update integration_raw_events
+    set status = ?, reason = ?, run_id = case when run_id = 0 then ? else run_id end
+    where connection_id = ? and id in (";
 
 /// What is stored of some records. `lock` is the dialect's clause for rows that will be written.
 pub(super) async fn known(
@@ -205,6 +208,7 @@ async fn replay(
         let mut query = sqlx::query::<Db>(bulk::in_list(SET_RAW, slots, ")"))
             .bind(status.as_str())
             .bind(reason.as_deref())
+            .bind(scope.run.0)
             .bind(scope.connection_id.0);
         for id in bulk::padded(now, slots) {
             query = query.bind(*id);

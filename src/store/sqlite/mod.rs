@@ -126,6 +126,12 @@ mod runs;
 mod schema;
 #[path = "../sql/store.rs"]
 mod store;
+#[path = "../sql/webhooks.rs"]
+mod webhooks;
+#[path = "../sql/webhooks_settle.rs"]
+mod webhooks_settle;
+#[path = "../sql/webhooks_take.rs"]
+mod webhooks_take;
 
 use std::{str::FromStr, sync::Arc, time::Duration};
 

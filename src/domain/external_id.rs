@@ -1,13 +1,14 @@
 //! From the parts of a primary key to the one text that a record is known by.
 //!
 //! Owns its form: it is what object links, dead letters and raw events are keyed by, so two records must never get the
-//! same one, and one record must get the same one for ever. Refuses to make one up where a part is missing.
+//! same one, and one record must get the same one for ever, whether a pull, a webhook or a file brings it. Refuses to make one
+//! up where a part is missing.
 
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 /// Characters that the database keeps of an id.
-pub(super) const LONGEST: usize = 190;
+pub const LONGEST: usize = 190;
 /// What is left for the readable beginning of a longer one, before `~` and a SHA-256 in hexadecimal digits.
 const READABLE: usize = LONGEST - 65;
 /// From here on a number with a point, or one that outgrew 64 bits, may have been rounded to its neighbour.
@@ -15,7 +16,7 @@ const FIRST_INEXACT: f64 = 9_007_199_254_740_992.0;
 
 /// The parts joined with `:`; `None` when there are none, or one is missing, empty, no single value, or a number that
 /// JSON readers round. Inside a key of several parts a colon is written `\:`, so that `a:b` + `c` is not `a` + `b:c`.
-pub(super) fn external_id<'v>(parts: impl ExactSizeIterator<Item = Option<&'v Value>>) -> Option<String> {
+pub fn external_id<'v>(parts: impl ExactSizeIterator<Item = Option<&'v Value>>) -> Option<String> {
     let several = parts.len() > 1;
     let parts: Vec<String> = parts.map(|part| text(part?)).collect::<Option<_>>()?;
     let id = if several {
@@ -39,7 +40,8 @@ fn text(part: &Value) -> Option<String> {
     }
 }
 
-fn shortened(id: String) -> String {
+/// The text itself where it fits the column, else its beginning and its hash.
+pub fn shortened(id: String) -> String {
     if id.chars().count() <= LONGEST {
         return id;
     }
