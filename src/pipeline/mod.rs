@@ -5,6 +5,7 @@
 //!  stage.rs         gives each item its id, its fingerprint, and what it repeats
 //!  normalise.rs     decides the bucket of each item: the only place where counts are made
 //!  store.commit_page   one transaction: fence, raw rows, records, links, dead letters, ledger, cursor, counts
+//!  repairs.rs       which records of a poll a webhook's delivery should have brought
 //!  replay.rs        the same decision over raw rows that are already there, without the provider
 //! ```
 //!
@@ -21,11 +22,13 @@ pub mod gatekeeper;
 pub mod normalise;
 pub mod preview;
 pub mod pull;
+pub mod repairs;
 pub mod replay;
 pub mod stage;
 
 use std::{sync::Arc, time::Duration};
 
+pub use repairs::RepairWindow;
 use tokio_util::sync::CancellationToken;
 
 use crate::{

@@ -22,6 +22,7 @@ mod tests;
 mod traffic;
 mod values;
 mod vault;
+mod webhook_repairs;
 
 use std::path::Path;
 
@@ -39,6 +40,7 @@ pub use quality::QualitySettings;
 pub use scheduler::SchedulerSettings;
 pub use server::ServerSettings;
 pub use vault::{VaultKey, VaultSettings};
+pub use webhook_repairs::RepairSettings;
 
 use self::values::Values;
 
@@ -53,6 +55,7 @@ pub struct Settings {
     pub database: DatabaseSettings,
     pub scheduler: SchedulerSettings,
     pub server: ServerSettings,
+    pub repairs: RepairSettings,
     pub http: HttpSettings,
     pub connectors: ConnectorSettings,
     pub vault: VaultSettings,
@@ -91,6 +94,7 @@ impl Settings {
             database: DatabaseSettings::read(&mut values),
             scheduler: SchedulerSettings::read(&mut values),
             server: ServerSettings::read(&mut values),
+            repairs: RepairSettings::read(&mut values),
             http: HttpSettings::read(&mut values),
             connectors: ConnectorSettings::read(&mut values),
             vault: VaultSettings::read(&mut values),
@@ -114,6 +118,7 @@ pub fn keys() -> impl Iterator<Item = &'static Key> {
         traffic::KEYS,
         scheduler::KEYS,
         server::KEYS,
+        webhook_repairs::KEYS,
         http::KEYS,
         connectors::KEYS,
         vault::KEYS,

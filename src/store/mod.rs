@@ -22,6 +22,7 @@ pub mod mysql;
 pub mod open;
 pub mod page;
 pub mod quality;
+pub mod repairs;
 pub mod reports;
 pub mod rights;
 pub mod runs;
@@ -52,6 +53,7 @@ pub trait Store:
     + rights::RightsStore
     + schema::SchemaStore
     + webhooks::WebhookStore
+    + repairs::RepairStore
 {
 }
 
@@ -71,6 +73,7 @@ impl<T> Store for T where
         + rights::RightsStore
         + schema::SchemaStore
         + webhooks::WebhookStore
+        + repairs::RepairStore
 {
 }
 

@@ -113,3 +113,5 @@ mod vault;
 mod vault_commands;
 #[cfg(test)]
 mod vault_transit;
+#[cfg(test)]
+mod webhook_repairs;
