@@ -21,6 +21,7 @@ use crate::{
     scheduler::{
         alarm::Alarm,
         holder::Holder,
+        repairs::RepairOptions,
         webhook_out::WebhookOut,
         worker::{Worker, WorkerOptions},
     },
@@ -301,6 +302,11 @@ impl App {
             quarantine_after: scheduler.quarantine_after.into(),
             stalled_after: scheduler.stalled_after_runs.into(),
             jitter_share: scheduler.jitter_share,
+            repairs: RepairOptions {
+                grace: self.settings.repairs.grace,
+                tighten_share: self.settings.repairs.tighten_share,
+                window: self.settings.repairs.window,
+            },
         }
     }
 }

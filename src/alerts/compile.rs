@@ -115,10 +115,6 @@ fn wrong(table: &Table<'_>, key: &str, message: &str, remedy: &str, problems: &m
 fn rule(table: &mut Table<'_>, key: String, base: Option<&Rule>, problems: &mut Vec<Problem>) -> Option<Rule> {
     let enabled = table.bool("enabled", problems).or(base.map(|rule| rule.enabled)).unwrap_or(true);
     let watch = watch(table, base.map(|rule| &rule.watch), problems);
-    if enabled && watch == Some(Watch::MissedWebhooks) {
-        let remedy = "write enabled: false; deliveries of webhooks are not kept in this version";
-        wrong(table, "enabled", "nothing can be watched here yet", remedy, problems);
-    }
     let severity = text(table, "severity", base.map(|r| r.severity.as_str()), "write error or warn", problems);
     let severity = severity.and_then(|word| {
         let parsed = word.parse::<Severity>();
@@ -273,7 +269,16 @@ fn watch(table: &mut Table<'_>, base: Option<&Watch>, problems: &mut Vec<Problem
             let base = if let Some(Watch::DeadLetters { more_than }) = base { Some(*more_than) } else { None };
             Watch::DeadLetters { more_than: count(table, "more_than", base, 0.0, problems)? }
         }
-        "missed_webhooks" => Watch::MissedWebhooks,
+        "missed_webhooks" => {
+            let (share, window, records) = match base {
+                Some(Watch::MissedWebhooks { share, window, records }) => (Some(*share), Some(*window), Some(*records)),
+                _ => (None, None, None),
+            };
+            let share = number(table, "share", share, 0.01, 1.0, problems);
+            let window = duration(table, "window", window, Duration::from_secs(24 * 3_600), problems);
+            let records = count(table, "records", records, 1.0, problems);
+            Watch::MissedWebhooks { share: share?, window: window?, records: records? }
+        }
         "controls" => Watch::Controls,
         "checks" => Watch::Checks,
         "held_metrics" => Watch::HeldMetrics,
@@ -316,7 +321,7 @@ mod tests {
         let rules = Rules::read(None).unwrap();
         let words: Vec<&str> = rules.all().iter().map(|rule| rule.watch.word()).collect();
         assert_eq!(words, Watch::WORDS);
-        assert_eq!(rules.enabled().count(), Watch::WORDS.len() - 1, "deliveries of webhooks are not kept yet");
+        assert_eq!(rules.enabled().count(), Watch::WORDS.len());
         let isolation = rules.get("isolation").unwrap();
         assert_eq!((isolation.severity, isolation.silence), (Severity::Error, Duration::ZERO));
     }
@@ -339,7 +344,7 @@ mod tests {
     fn everything_wrong_is_told_at_once_with_file_line_and_remedy() {
         let text = "rules:\n  - key: source_late\n    silense: 4h\n  - key: source_late\n    silence: soon\n  - key: mine\n    watch: late_job\n    \
                     severity: loud\n    owner: a@b.example\n    client_safe: ask 4711\n    remedy: look at {account}\n  - key: missed_webhooks\n    \
-                    enabled: true\n  - key: throttled\n    share: 7\nrulse: []\n";
+                    records: 0\n  - key: throttled\n    share: 7\nrulse: []\n";
         let told = told(text);
         for line in [
             "mine.yaml: line 3: rules[0].silense: is not a known key; did you mean `silence`?",
@@ -351,7 +356,7 @@ mod tests {
             "rules[2].client_safe: is more than a client may read",
             "rules[2].remedy: asks for something that is not filled in; there are {connection}, {stream}, {client}",
             "rules[2].runbook: is required",
-            "rules[3].enabled: nothing can be watched here yet",
+            "rules[3].records: a number from 1 to 1000000 is expected",
             "rules[4].share: a number from 0.01 to 1 is expected",
             "rulse: is not a known key; did you mean `rules`?",
         ] {

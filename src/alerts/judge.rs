@@ -16,7 +16,10 @@ use crate::{
         schedule::format_duration,
         status::JobStatus,
     },
-    store::alerts::{AlertFacts, CheckFact, ControlFact, LateFact, ThrottleFact, Whose},
+    store::{
+        alerts::{AlertFacts, CheckFact, ControlFact, LateFact, ThrottleFact, Whose},
+        repairs::MissedFact,
+    },
     telemetry::redact::scrub,
 };
 
@@ -31,6 +34,8 @@ pub struct Facts {
     pub stored: AlertFacts,
     /// By rule, for each has its own window.
     pub throttled: Vec<(String, Vec<ThrottleFact>)>,
+    /// By rule, as well.
+    pub missed: Vec<(String, Vec<MissedFact>)>,
 }
 
 /// A rule that is true of a subject.
@@ -88,8 +93,11 @@ pub fn judge(rules: &Rules, facts: &Facts, now: Timestamp) -> Vec<Finding> {
                     about(rule, "stream", &format!("{key}/{stream}"), &fact.whose, stream, message, Some(fact.since))
                 }));
             }
-            // Not to be switched on: `compile` refuses it.
-            Watch::MissedWebhooks => {}
+            Watch::MissedWebhooks { share, records, .. } => {
+                let of_rule = facts.missed.iter().filter(|(key, _)| *key == rule.key).flat_map(|(_, facts)| facts);
+                let over = |f: &&MissedFact| f.missed.repaired >= *records && f.missed.share() >= *share;
+                found.extend(of_rule.filter(over).map(|fact| missed(rule, fact)));
+            }
             Watch::Controls => found.extend(stored.controls.iter().map(|fact| control(rule, fact))),
             Watch::Checks => {
                 let checks = stored.checks.iter().filter(|fact| !holds_one(&fact.check_key, &apart));
@@ -161,6 +169,14 @@ fn throttled(rule: &Rule, fact: &ThrottleFact) -> Finding {
     let key = &fact.whose.connection_key;
     let percent = (waited(fact) * 100.0).min(100.0);
     let message = format!("{key}: {percent:.0} percent of the time of {} recent runs went into limits", fact.runs);
+    about(rule, "connection", key, &fact.whose, "", message, Some(fact.since))
+}
+
+fn missed(rule: &Rule, fact: &MissedFact) -> Finding {
+    let key = &fact.whose.connection_key;
+    let (repaired, delivered) = (fact.missed.repaired, fact.missed.delivered);
+    let message =
+        format!("{key}: polls brought {repaired} changed records that no delivery had; {delivered} deliveries came");
     about(rule, "connection", key, &fact.whose, "", message, Some(fact.since))
 }
 

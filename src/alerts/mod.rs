@@ -56,7 +56,11 @@ pub async fn sweep(
     notify: bool,
 ) -> Result<Vec<Change>, StoreError> {
     let now = clock.now();
-    let facts = Facts { stored: store.alert_facts(now).await?, throttled: throttled(store, rules, now).await? };
+    let facts = Facts {
+        stored: store.alert_facts(now).await?,
+        throttled: throttled(store, rules, now).await?,
+        missed: missed(store, rules, now).await?,
+    };
     let findings = judge(rules, &facts, now);
     let rules = Arc::clone(rules);
     let decide = Arc::new(move |standing: &[Alert]| diff::diff(&rules, &findings, standing, now, notify));
@@ -77,6 +81,20 @@ async fn throttled(
     for rule in rules.enabled() {
         if let Watch::Throttled { window, .. } = rule.watch {
             found.push((rule.key.clone(), store.throttled(now.minus(window)).await?));
+        }
+    }
+    Ok(found)
+}
+
+async fn missed(
+    store: &SharedStore,
+    rules: &Rules,
+    now: crate::domain::clock::Timestamp,
+) -> Result<Vec<(String, Vec<crate::store::repairs::MissedFact>)>, StoreError> {
+    let mut found = Vec::new();
+    for rule in rules.enabled() {
+        if let Watch::MissedWebhooks { window, .. } = rule.watch {
+            found.push((rule.key.clone(), store.missed(now.minus(window)).await?));
         }
     }
     Ok(found)

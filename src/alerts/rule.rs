@@ -42,8 +42,12 @@ pub enum Watch {
     DeadLetters {
         more_than: i64,
     },
-    /// Nothing yet: deliveries are not kept.
-    MissedWebhooks,
+    /// Connections of which polls had to repair at least so many records, and at least this share of all changes.
+    MissedWebhooks {
+        share: f64,
+        window: Duration,
+        records: i64,
+    },
     Controls,
     /// Failed checks, less those that an isolation rule watches.
     Checks,
@@ -81,7 +85,7 @@ impl Watch {
             Self::NeedsAuth => "needs_auth",
             Self::Quarantined => "quarantined",
             Self::DeadLetters { .. } => "dead_letters",
-            Self::MissedWebhooks => "missed_webhooks",
+            Self::MissedWebhooks { .. } => "missed_webhooks",
             Self::Controls => "controls",
             Self::Checks => "checks",
             Self::HeldMetrics => "held_metrics",

@@ -6,6 +6,7 @@
 //!  normalise.rs     decides the bucket of each item: the only place where counts are made
 //!  store.commit_page   one transaction: fence, raw rows, records, links, dead letters, ledger, cursor, counts
 //!  import.rs        the same way for a file that a person brings, without a job's cursor
+//!  repairs.rs       which records of a poll a webhook's delivery should have brought
 //!  replay.rs        the same decision over raw rows that are already there, without the provider
 //! ```
 //!
@@ -25,12 +26,14 @@ pub mod normalise;
 pub mod preview;
 pub mod pull;
 pub mod rehearsal;
+pub mod repairs;
 pub mod replay;
 pub mod rows_told;
 pub mod stage;
 
 use std::{sync::Arc, time::Duration};
 
+pub use repairs::RepairWindow;
 use tokio_util::sync::CancellationToken;
 
 use crate::{

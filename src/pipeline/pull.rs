@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 
 use super::{
-    Ending, Limits, OnProgress, Outcome, Progress, Stop, normalise,
+    Ending, Limits, OnProgress, Outcome, Progress, RepairWindow, Stop, normalise,
     stage::{self, RepeatWindow, Staged},
 };
 use crate::{
@@ -53,6 +53,8 @@ pub struct Pull {
     pub test_batch: Option<usize>,
     /// The cursor is read past and not moved back: everything again.
     pub full: bool,
+    /// What a delivery should have brought before this poll; `None` where none is expected.
+    pub repairs: Option<RepairWindow>,
     pub stop: Stop,
     pub on_progress: OnProgress,
 }
@@ -298,7 +300,14 @@ impl Pull {
             budget: self.limits.error_budget,
             before: state.counts,
         };
-        let decide = Arc::new(move |known: &_| normalise::decide(&context, &staged, known));
+        let repairs = self.repairs;
+        let decide = Arc::new(move |known: &_| {
+            let mut writes = normalise::decide(&context, &staged, known);
+            if let Some(window) = repairs {
+                writes.repairs = window.candidates(&writes.records);
+            }
+            writes
+        });
         let (store, scope) = (Arc::clone(&self.store), Arc::new(self.scope.clone()));
         let span = tracing::Span::current();
         tokio::spawn(tracing::Instrument::instrument(async move { store.commit_page(scope, head, decide).await }, span))

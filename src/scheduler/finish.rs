@@ -60,13 +60,15 @@ impl Worker {
             decision.remedy = Some(import::remedy(code, decision.remedy.as_deref().unwrap_or_default()));
         }
         let green = decision.status == RunStatus::Succeeded;
+        let next = self.next_run(&decision, prepared, assignment);
+        let next = if pull { self.tightened(next, decision.next, held, prepared).await } else { next };
         let end = RunEnd {
             status: decision.status,
             error_code: decision.code.map(str::to_owned),
             error_internal: message.clone(),
             error_client_safe: decision.code.map(|c| client_safe(c).to_owned()),
             remedy: decision.remedy.clone(),
-            next_run_at: self.next_run(&decision, prepared, assignment),
+            next_run_at: next,
             complete: green && pull,
             listed: (green && listing).then_some(outcome.counts.seen),
             failure: if pull { decision.failure } else { None },

@@ -8,6 +8,7 @@
 //!  heartbeat.rs  keeps the lease, hears the shutdown, notices a pause
 //!  finish.rs   the run's one final row, when the job is due next
 //!  policy.rs   the one table: how a run ended → status, remedy, when next
+//!  repairs.rs  where polls stand in for lost deliveries
 //!  holder.rs   who we are in a lease, and whether another holder on this machine is dead
 //!  alarm.rs    looking for alerts beside the runs
 //!  webhook_out.rs  their notices by HTTP
@@ -24,5 +25,6 @@ mod identity;
 pub mod import;
 pub mod intake;
 pub mod policy;
+pub mod repairs;
 pub mod webhook_out;
 pub mod worker;

@@ -251,6 +251,11 @@ pub fn retry_at(
     scheduled.map_or(wait, |slot| slot.max(soonest).min(wait))
 }
 
+/// When a stream whose deliveries get lost is polled next: half-way to its slot, not within a minute, never later than the slot.
+pub fn sooner(now: Timestamp, slot: Timestamp) -> Timestamp {
+    now.plus((slot.since(now) / 2).max(FIRST_WAIT)).min(slot)
+}
+
 /// How long to wait after `failures` failures in a row: 1, 2, 4 … minutes, an hour at most, never less than `at_least`.
 /// `spread` (0 to 1) makes it longer by that share, so that jobs that failed together do not come back together.
 pub fn back_off(failures: i64, at_least: Duration, spread: f64) -> Duration {
@@ -317,6 +322,14 @@ mod tests {
         assert_eq!(back_off(1000, Duration::ZERO, 0.0), Duration::from_secs(3600));
         assert_eq!(back_off(0, Duration::from_secs(7200), 0.0), Duration::from_secs(7200));
         assert_eq!(back_off(0, Duration::ZERO, 0.1), Duration::from_secs(66));
+    }
+
+    #[test]
+    fn a_stream_that_loses_deliveries_is_polled_at_half_its_interval_and_not_within_a_minute() {
+        let now: Timestamp = "2026-03-01T12:00:00Z".parse().unwrap();
+        for (slot, next) in [(900, 450), (120, 60), (90, 60), (60, 60), (30, 30), (0, 0)] {
+            assert_eq!(sooner(now, now.plus(Duration::from_secs(slot))).since(now).as_secs(), next, "{slot}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use super::{holder::Holder, import::FileTask};
+use super::{holder::Holder, import::FileTask, repairs::RepairOptions};
 use crate::{
     connector::{
         Connector, ConnectorError, ErrorKind, TrafficMeter,
@@ -105,6 +105,7 @@ pub struct WorkerOptions {
     pub stalled_after: i64,
     /// Share of a wait after a failure that is left to chance.
     pub jitter_share: f64,
+    pub repairs: RepairOptions,
 }
 
 /// Does jobs, one at a time or many at once; holds nothing between them.
@@ -266,8 +267,9 @@ impl Worker {
             return Outcome::of(ending);
         }
         match &assignment.task {
-            Task::Pull { full } => self.pull(held, prepared, *full, None, stop, on_progress).await,
-            Task::TestBatch { records } => self.pull(held, prepared, false, Some(*records), stop, on_progress).await,
+            Task::Pull { .. } | Task::TestBatch { .. } => {
+                self.pull(held, prepared, assignment, stop, on_progress).await
+            }
             Task::Import(task) => self.import(held, prepared, task, stop, on_progress).await,
             Task::Intake { settled, .. } => self.take_in(held, prepared, settled, stop, on_progress).await,
             Task::Replay { selections } => {
@@ -315,8 +317,7 @@ impl Worker {
         &self,
         held: &Held,
         prepared: &Prepared,
-        full: bool,
-        test_batch: Option<usize>,
+        assignment: &Assignment,
         stop: &Stop,
         on_progress: OnProgress,
     ) -> Outcome {
@@ -328,6 +329,14 @@ impl Worker {
         if let Err(ending) = self.prove_account(connector.as_ref(), &prepared.connection, stop, &asking).await {
             return Outcome { traffic: asking.take(), ..Outcome::of(ending) };
         }
+        let (full, test_batch) = match &assignment.task {
+            Task::Pull { full } => (*full, None),
+            Task::TestBatch { records } => (false, Some(*records)),
+            Task::Replay { .. } => (false, None),
+        };
+        // A test batch, and what a person reads again as a whole, finds what no delivery ever spoke of.
+        let polls = test_batch.is_none() && !full && assignment.origin != RunOrigin::Backfill;
+        let repairs = if polls { self.repair_window(held, prepared).await } else { None };
         let origin = if test_batch.is_some() { RunOrigin::TestBatch } else { RunOrigin::Schedule };
         let mut outcome = Pull {
             store: Arc::clone(&self.store),
@@ -344,6 +353,7 @@ impl Worker {
             limits: self.options.limits,
             test_batch,
             full,
+            repairs,
             stop: stop.clone(),
             on_progress,
         }

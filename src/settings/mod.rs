@@ -22,6 +22,7 @@ mod tests;
 mod traffic;
 mod values;
 mod vault;
+mod webhook_repairs;
 mod webhooks;
 
 use std::path::Path;
@@ -40,6 +41,7 @@ pub use quality::QualitySettings;
 pub use scheduler::SchedulerSettings;
 pub use server::ServerSettings;
 pub use vault::{VaultKey, VaultSettings};
+pub use webhook_repairs::RepairSettings;
 pub use webhooks::IntakeSettings;
 
 use self::values::Values;
@@ -56,6 +58,7 @@ pub struct Settings {
     pub scheduler: SchedulerSettings,
     pub server: ServerSettings,
     pub webhooks: IntakeSettings,
+    pub repairs: RepairSettings,
     pub http: HttpSettings,
     pub connectors: ConnectorSettings,
     pub vault: VaultSettings,
@@ -95,6 +98,7 @@ impl Settings {
             scheduler: SchedulerSettings::read(&mut values),
             server: ServerSettings::read(&mut values),
             webhooks: IntakeSettings::read(&mut values),
+            repairs: RepairSettings::read(&mut values),
             http: HttpSettings::read(&mut values),
             connectors: ConnectorSettings::read(&mut values),
             vault: VaultSettings::read(&mut values),
@@ -119,6 +123,7 @@ pub fn keys() -> impl Iterator<Item = &'static Key> {
         scheduler::KEYS,
         server::KEYS,
         webhooks::KEYS,
+        webhook_repairs::KEYS,
         http::KEYS,
         connectors::KEYS,
         vault::KEYS,

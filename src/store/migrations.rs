@@ -69,6 +69,7 @@ pub(super) const STEPS: &[Step] = steps! {
     "0036" "crm_lead_events_indexes",
     "0037" "event_webhook_events",
     "0038" "integration_webhook_endpoints",
+    "0039" "integration_sync_runs_repaired",
     "0040" "data_import_batches",
 };
 

@@ -23,6 +23,7 @@ pub mod mysql;
 pub mod open;
 pub mod page;
 pub mod quality;
+pub mod repairs;
 pub mod reports;
 pub mod rights;
 pub mod runs;
@@ -54,6 +55,7 @@ pub trait Store:
     + rights::RightsStore
     + schema::SchemaStore
     + webhooks::WebhookStore
+    + repairs::RepairStore
 {
 }
 
@@ -75,6 +77,7 @@ impl<T> Store for T where
         + rights::RightsStore
         + schema::SchemaStore
         + webhooks::WebhookStore
+        + repairs::RepairStore
 {
 }
 

@@ -139,6 +139,9 @@ pub struct PageWrites {
     pub resolved: Vec<(String, String)>,
     /// What becomes of the webhook deliveries whose records the page decides.
     pub deliveries: Vec<DeliveryEnd>,
+    /// Records (by their place in `records`) that a webhook's delivery should have brought: those that none announced are counted as
+    /// repaired. Empty asks nothing.
+    pub repairs: Vec<usize>,
     /// Stop the run after this page and keep the old cursor and resume position (error budget spent).
     pub hold_cursor: bool,
 }

@@ -34,6 +34,8 @@ pub struct Run {
     pub traffic: Traffic,
     #[serde(flatten, serialize_with = "serialize_counts")]
     pub counts: Counts,
+    /// Of those that it wrote: what deliveries should have brought before, and did not.
+    pub records_repaired: i64,
     /// How many records the provider said that the whole pull has, where it says so.
     pub provider_total: Option<i64>,
     pub error_code: Option<String>,

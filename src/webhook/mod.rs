@@ -176,6 +176,17 @@ impl WebhookDeclaration {
         about.min_by_key(|feed| u8::from(*feed == Feed::Fetch))
     }
 
+    /// Whether each event about a stream names its object: only then can be told which object was not delivered.
+    pub fn names_objects(&self, stream: &str) -> bool {
+        let names = |rule: &EventRule| match rule {
+            EventRule::Record { stream: of, .. } if of == stream => Some(true),
+            EventRule::Fetch { stream: of, id } if of == stream => Some(!id.is_empty()),
+            EventRule::Record { .. } | EventRule::Fetch { .. } | EventRule::Ignore { .. } => None,
+        };
+        let mut about = self.events.values().filter_map(names).peekable();
+        about.peek().is_some() && about.all(|named| named)
+    }
+
     /// Lines for `provider show`: the scheme, and each event with what becomes of it.
     pub fn lines(&self) -> Vec<String> {
         let guard = match (&self.scheme, self.scheme.tolerance()) {

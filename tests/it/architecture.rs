@@ -367,6 +367,9 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
             "crate::settings",
             "crate::store",
             "crate::vault",
+        ],
+    ),
+    (
         "intake",
         &[
             "crate::alerts",

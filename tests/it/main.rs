@@ -130,6 +130,8 @@ mod vault_commands;
 #[cfg(test)]
 mod vault_transit;
 #[cfg(test)]
+mod webhook_repairs;
+#[cfg(test)]
 mod webhooks;
 #[cfg(test)]
 mod webhooks_ground;

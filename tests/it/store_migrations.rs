@@ -7,8 +7,8 @@ use tidegate::{
         business::{ColumnType, TABLES},
         status::{
             ApprovalState, CheckStatus, ClientStatus, ConnectionStatus, ControlKind, ControlScope, ControlStatus,
-            DeadLetterStatus, DeliveryStatus, Direction, Environment, ImportStatus, JobStatus, Origin, ProviderStatus, RawStatus,
-            RefreshState, ReportStatus, RunOrigin, RunStatus, Severity, SnapshotOrigin, Stage, SyncMode,
+            DeadLetterStatus, DeliveryStatus, Direction, Environment, ImportStatus, JobStatus, Origin, ProviderStatus,
+            RawStatus, RefreshState, ReportStatus, RunOrigin, RunStatus, Severity, SnapshotOrigin, Stage, SyncMode,
         },
     },
     store::{StoreError, schema::SchemaState},

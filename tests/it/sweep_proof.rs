@@ -272,6 +272,18 @@ fn controls_and_secrets() -> Vec<Line> {
         ("AlertStore::notice_told", Global("an alert as due_notices gave it, with its own id")),
         ("AlertStore::notice_failed", Global("an alert as due_notices gave it, with its own id")),
         ("AlertStore::gauges", Global("numbers over all clients, none of which is named")),
+        foreign!("RepairStore::delivers_since", |g| {
+            for (connection, client) in g.crossed() {
+                assert_eq!(g.store.delivers_since(connection, client).await.unwrap(), None);
+            }
+        }),
+        foreign!("RepairStore::missed_of", |g| {
+            for (connection, client) in g.crossed() {
+                let missed = g.store.missed_of(connection, client, long_ago()).await.unwrap();
+                assert_eq!(missed, Default::default());
+            }
+        }),
+        ("RepairStore::missed", Global("one sweep looks at all clients")),
         (
             "CredentialStore::credential",
             Global("by key, for people at a terminal; it opens for its own connection only"),

@@ -124,6 +124,7 @@ pub fn run_show(view: &View, story: &RunStory) -> String {
             ("cursor before", Some(json_or_none(run.cursor_before.as_ref()))),
             ("cursor after", Some(json_or_none(run.cursor_after.as_ref()))),
             ("counts", Some(sum_line(&run.counts))),
+            ("repaired", repaired_line(run)),
             ("provider has", run.provider_total.map(|total| count_of(total, "record", "records"))),
             ("traffic", Some(traffic_line(run))),
             ("recount", story.recount.as_ref().map(|recount| recount_line(&run.counts, recount))),
@@ -159,6 +160,11 @@ pub fn sum_line(counts: &Counts) -> String {
          {ignored} + failed {failed}"
     );
     if counts.add_up() { sum } else { format!("{sum}  DOES NOT ADD UP: the buckets hold {}", counts.sum_of_buckets()) }
+}
+
+fn repaired_line(run: &Run) -> Option<String> {
+    let count = run.records_repaired;
+    (count > 0).then(|| format!("{} that no delivery had brought", count_of(count, "record", "records")))
 }
 
 fn traffic_line(run: &Run) -> String {

@@ -122,6 +122,7 @@ pub(super) fn run() -> Run {
         fence: 3,
         mapping_version: Some("2026-11-01".to_owned()),
         unmapped_fields: None,
+        records_repaired: 0,
         provider_total: None,
     }
 }

@@ -118,6 +118,8 @@ mod quality_rows;
 mod quality_runs;
 #[path = "../sql/raw.rs"]
 mod raw;
+#[path = "../sql/repairs.rs"]
+mod repairs;
 #[path = "../sql/reports.rs"]
 mod reports;
 #[path = "../sql/runs.rs"]

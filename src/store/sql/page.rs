@@ -16,7 +16,7 @@ use super::{
     cells::{Cells, json_text, micros},
     dialect::At,
     fault::Fault,
-    page_letters, page_records, page_rows, raw,
+    page_letters, page_records, page_rows, raw, repairs,
     store::{Attempt, Lent, Outcome, Patience, Statement, Store},
     webhooks_settle,
 };
@@ -175,6 +175,7 @@ impl Page {
         }
 
         let counts = writes.counts;
+        let missed = repairs::candidates(&writes.records, &writes.repairs);
         let PageWrites { raw, records, dead_letters, resolved, deliveries, .. } = writes;
         let raw_ids = page_rows::raw(session, scope, raw).await?;
         if self.head.close_superseded {
@@ -196,6 +197,9 @@ impl Page {
         }
         if self.count(session, &counts).await? == 0 {
             return Err(Fault::Refused(StoreError::Fenced { job: scope.lease.job.0 }));
+        }
+        if !missed.is_empty() {
+            repairs::count(session, scope, &missed).await?;
         }
         Ok(Outcome::Commit(PageReceipt { counts, cursor_moved: cursor.is_some() }))
     }

@@ -129,6 +129,7 @@ fn run(cells: &Cells<'_>) -> Result<Run, Fault> {
         pages: cells.int("pages")?,
         traffic: cells.traffic()?,
         counts: cells.counts()?,
+        records_repaired: cells.int("records_repaired")?,
         provider_total: cells.opt_int("provider_total")?,
         error_code: cells.opt_text("error_code")?,
         error_internal: cells.opt_text("error_internal")?,

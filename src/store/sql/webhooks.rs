@@ -56,7 +56,8 @@ const INSERT_PATH: &str = concat!(
 const COUNT: &str = "update integration_webhook_endpoints
     set accepted = accepted + ?, duplicates = duplicates + ?, refused = refused + ?, unreadable = unreadable + ?,
         last_verified_at = case when ? is not null and (last_verified_at is null or last_verified_at < ?) then ?
-                                else last_verified_at end
+                                else last_verified_at end,
+        first_verified_at = coalesce(first_verified_at, ?)
     where id = ?";
 /// What may be worked on: the jobs of runnable connections, and streams without a job.
 const WAITING: &str = concat!(
@@ -310,6 +311,7 @@ async fn count(session: &mut Session, id: EndpointId, more: &EndpointCounts) -> 
         .bind(more.duplicates)
         .bind(more.refused)
         .bind(more.unreadable)
+        .bind(verified)
         .bind(verified)
         .bind(verified)
         .bind(verified)
