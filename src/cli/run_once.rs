@@ -29,7 +29,7 @@ use crate::{
     lifecycle,
     pipeline::OnProgress,
     scheduler::{
-        due,
+        due, maps,
         worker::{Assignment, Report, RunReport, Task},
     },
     store::{
@@ -76,11 +76,14 @@ async fn runs(app: &App, args: &RunOnceArgs, shard: Option<Shard>, store: Shared
     }
     let refused = gate::tell_passed_over(&store).await?;
     wait_for_leases(app, &store, shard).await?;
+    let worker = app.worker(Arc::clone(&store))?;
+    maps::in_force(&worker).await;
     let due = store.due_jobs(MOST_DUE, shard).await?;
-    let assignments = due
+    let mut assignments = due
         .iter()
         .map(|job| Assignment { job: job.id, origin: RunOrigin::Schedule, task: task.clone() })
         .collect::<Vec<_>>();
+    assignments.extend(due::retries(&worker, MOST_DUE, shard).await?);
     if assignments.is_empty() {
         let busy = store.due_but_leased(MOST_DUE, shard).await?;
         if !busy.is_empty() {

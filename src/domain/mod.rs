@@ -11,6 +11,7 @@ pub mod gate;
 pub mod ids;
 pub mod metric;
 pub mod record;
+pub mod retry;
 pub mod schedule;
 pub mod status;
 pub mod wording;

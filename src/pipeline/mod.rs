@@ -6,6 +6,7 @@
 //!  normalise.rs     decides the bucket of each item: the only place where counts are made
 //!  store.commit_page   one transaction: fence, raw rows, records, links, dead letters, ledger, cursor, counts
 //!  replay.rs        the same decision over raw rows that are already there, without the provider
+//!  void.rs          takes back what a run wrote
 //! ```
 //!
 //! Invariants, each with a test whose name says it:
@@ -23,6 +24,7 @@ pub mod preview;
 pub mod pull;
 pub mod replay;
 pub mod stage;
+pub mod void;
 
 use std::{sync::Arc, time::Duration};
 

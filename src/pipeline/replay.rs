@@ -32,6 +32,8 @@ pub enum Selection {
     Stored,
     /// Raw events behind open dead letters; all of them when the list is empty.
     DeadLetters(Vec<i64>),
+    /// Raw events behind dead letters whose scheduled retry is due.
+    DueLetters,
 }
 
 /// Everything a replay needs.
@@ -94,7 +96,7 @@ impl Replay {
                 let (map, account, stream) =
                     (Arc::clone(&self.map), Arc::clone(&self.account), self.scope.stream.clone());
                 // Only dead letters have something to be closed.
-                let closes = matches!(selection, Selection::DeadLetters(_));
+                let closes = matches!(selection, Selection::DeadLetters(_) | Selection::DueLetters);
                 let decide = Arc::new(move |known: &_| {
                     let mut writes = decide(&map, &account, &stream, &events, known);
                     if !closes {
@@ -114,6 +116,7 @@ impl Replay {
         let (connection, stream) = (self.scope.connection_id, self.scope.stream.as_str());
         match selection {
             Selection::Stored => self.store.raw_of_links(connection, stream, after, BATCH).await,
+            Selection::DueLetters => self.store.raw_of_due_letters(connection, stream, after, BATCH).await,
             Selection::DeadLetters(ids) => self.store.raw_of_dead_letters(connection, stream, ids, after, BATCH).await,
         }
     }

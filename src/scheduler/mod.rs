@@ -7,6 +7,8 @@
 //!  heartbeat.rs  keeps the lease, hears the shutdown, notices a pause
 //!  finish.rs   the run's one final row, when the job is due next
 //!  policy.rs   the one table: how a run ended → status, remedy, when next
+//!  maps.rs     field maps in force, and the dead letters that one releases
+//!  take_back.rs  a run that takes back another
 //!  holder.rs   who we are in a lease, and whether another holder on this machine is dead
 //!  alarm.rs    looking for alerts beside the runs
 //!  webhook_out.rs  their notices by HTTP
@@ -20,6 +22,8 @@ mod finish;
 mod heartbeat;
 pub mod holder;
 mod identity;
+pub mod maps;
 pub mod policy;
+mod take_back;
 pub mod webhook_out;
 pub mod worker;

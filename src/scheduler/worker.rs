@@ -48,6 +48,8 @@ pub enum Task {
     TestBatch { records: usize },
     /// Normalise again from raw.
     Replay { selections: Vec<Selection> },
+    /// Take back what a run wrote.
+    Void { run: RunId },
 }
 
 /// A job and what is to be done with it.
@@ -251,20 +253,16 @@ impl Worker {
             return Outcome::of(Ending::Connector(error));
         }
         if let Some(map) = &prepared.map
-            && let Err(ending) = self.remember(map).await
+            && let Err(ending) = self.in_force(map, held.open_dead_letters > 0).await
         {
             return Outcome::of(ending);
         }
         match &assignment.task {
+            Task::Void { run } => self.take_back(held, prepared, assignment, *run, stop, on_progress).await,
             Task::Pull { full } => self.pull(held, prepared, *full, None, stop, on_progress).await,
             Task::TestBatch { records } => self.pull(held, prepared, false, Some(*records), stop, on_progress).await,
             Task::Replay { selections } => {
-                let Some(map) = prepared.map.clone() else {
-                    return Outcome::of(Ending::Connector(ConnectorError::new(
-                        ErrorKind::Settings,
-                        format!("stream '{}' has no field map to replay through", held.stream),
-                    )));
-                };
+                let Some(map) = prepared.map.clone() else { return without_map(held) };
                 let scope = scope(held, Some(&map), assignment.origin);
                 Replay {
                     store: Arc::clone(&self.store),
@@ -283,7 +281,7 @@ impl Worker {
         }
     }
 
-    async fn remember(&self, map: &FieldMap) -> Result<(), Ending> {
+    pub(super) async fn remember(&self, map: &FieldMap) -> Result<(), Ending> {
         let version = FieldMapVersion {
             provider_key: map.provider_key.clone(),
             stream: map.stream.clone(),
@@ -361,7 +359,13 @@ impl Worker {
     }
 }
 
-fn scope(held: &Held, map: Option<&FieldMap>, origin: RunOrigin) -> PageScope {
+/// Nothing can be mapped again.
+pub(super) fn without_map(held: &Held) -> Outcome {
+    let what = format!("stream '{}' has no field map to replay through", held.stream);
+    Outcome::of(Ending::Connector(ConnectorError::new(ErrorKind::Settings, what)))
+}
+
+pub(super) fn scope(held: &Held, map: Option<&FieldMap>, origin: RunOrigin) -> PageScope {
     PageScope {
         lease: held.lease.clone(),
         run: held.run,

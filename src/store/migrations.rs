@@ -67,6 +67,7 @@ pub(super) const STEPS: &[Step] = steps! {
     "0034" "integration_raw_events_indexes",
     "0035" "crm_leads_indexes",
     "0036" "crm_lead_events_indexes",
+    "0041" "integration_sync_errors_retry",
 };
 
 /// What the steps make: tables and the view, by name. A step that makes nothing changes what another has made.

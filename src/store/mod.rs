@@ -28,6 +28,7 @@ pub mod runs;
 pub mod schema;
 #[expect(clippy::duplicate_mod, reason = "the statements under sql/ are compiled once for each engine")]
 pub mod sqlite;
+pub mod void;
 
 use std::sync::Arc;
 
@@ -49,6 +50,7 @@ pub trait Store:
     + alerts::AlertStore
     + credentials::CredentialStore
     + rights::RightsStore
+    + void::VoidStore
     + schema::SchemaStore
 {
 }
@@ -67,6 +69,7 @@ impl<T> Store for T where
         + alerts::AlertStore
         + credentials::CredentialStore
         + rights::RightsStore
+        + void::VoidStore
         + schema::SchemaStore
 {
 }

@@ -10,6 +10,7 @@ pub mod doctor;
 pub mod errors;
 pub mod jobs;
 pub mod launch;
+pub mod masked;
 pub mod metrics;
 pub mod notices;
 pub mod preview;

@@ -70,8 +70,6 @@ mod checks;
 mod credential_refresh;
 #[path = "../sql/credentials.rs"]
 mod credentials;
-#[path = "../sql/dead_letters.rs"]
-mod dead_letters;
 #[path = "../sql/declare.rs"]
 mod declare;
 #[path = "../sql/fault.rs"]
@@ -94,12 +92,18 @@ mod lease;
 mod alert_facts;
 #[path = "../sql/alerts.rs"]
 mod alerts;
+#[path = "../sql/dead_letters.rs"]
+mod dead_letters;
+#[path = "../sql/letter_retries.rs"]
+mod letter_retries;
 #[path = "../sql/page.rs"]
 mod page;
 #[path = "../sql/page_letters.rs"]
 mod page_letters;
 #[path = "../sql/page_records.rs"]
 mod page_records;
+#[path = "../sql/page_refusals.rs"]
+mod page_refusals;
 #[path = "../sql/page_rows.rs"]
 mod page_rows;
 #[path = "../sql/quality.rs"]
@@ -124,6 +128,8 @@ mod runs;
 mod schema;
 #[path = "../sql/store.rs"]
 mod store;
+#[path = "../sql/void.rs"]
+mod void;
 
 use std::{str::FromStr, sync::Arc, time::Duration};
 

@@ -8,6 +8,7 @@ use super::{
     cells::{Cells, json_text},
     dialect::At,
     fault::Fault,
+    letter_retries,
     store::{Attempt, Outcome, Patience, Store},
 };
 use crate::{
@@ -150,6 +151,14 @@ pub(super) async fn finish(
             .bind(word)
             .execute(&mut *session)
             .await?;
+    }
+    if end.complete {
+        letter_retries::past_pages(session, lease.job, run).await?;
+    } else if let Some(letter) = &end.letter {
+        letter_retries::of_page(session, lease.job, run, letter, end.next_run_at).await?;
+    }
+    if let Some(done) = end.due_letters {
+        letter_retries::after_due(session, lease.job, run, done).await?;
     }
     if end.tested {
         sqlx::query::<Db>(TESTED).bind(lease.job.0).execute(&mut *session).await?;
