@@ -142,6 +142,8 @@ on_both_engines!(p5_a_mended_map_resolves_its_dead_letters_by_itself_with_run_on
 
 on_both_engines!(p5_a_mended_map_resolves_its_dead_letters_by_itself_in_the_daemon, |db| {
     let yard = thousand_with_37_bad(db).await;
+    // What is due is done, so that no pull brings them again.
+    yard.home.run(&["run-once"]).await;
     mend(&yard);
     let daemon = yard.home.start(&["run"]);
     eventually("the dead letters are resolved", async || (with_status(&yard, "resolved").await == 37).then_some(()))
@@ -196,7 +198,7 @@ on_both_engines!(p12_a_row_that_the_database_refuses_is_a_dead_letter_and_its_pa
     yard.home.run_ok(&["connection", "test-batch", "acme-hubspot", "--count", "1"]).await;
     let ids = "select external_id from crm_leads";
     let known = db.sql.rows(ids).await[0][0].clone().unwrap();
-    // The database itself refuses every row whose id ends so.
+    // The database itself refuses the rows whose id ends so; SQLite, which cannot add a CHECK, all of them but one.
     let ending = known.chars().last().unwrap();
     let rule = if db.is_mysql() {
         format!(
@@ -204,8 +206,8 @@ on_both_engines!(p12_a_row_that_the_database_refuses_is_a_dead_letter_and_its_pa
         )
     } else {
         format!(
-            "create trigger ck_crm_leads_odd before insert on crm_leads when new.external_id like '%{ending}' and new.is_test = 0 \
-             begin select raise(abort, 'ck_crm_leads_odd'); end"
+            "create unique index ck_crm_leads_odd on crm_leads (substr(external_id, -1)) \
+             where substr(external_id, -1) = '{ending}' and is_test = 0"
         )
     };
     db.sql.ok(&rule).await;
@@ -229,7 +231,7 @@ on_both_engines!(p12_a_row_that_the_database_refuses_is_a_dead_letter_and_its_pa
         .ok(if db.is_mysql() {
             "alter table crm_leads drop constraint ck_crm_leads_odd"
         } else {
-            "drop trigger ck_crm_leads_odd"
+            "drop index ck_crm_leads_odd"
         })
         .await;
     yard.home.run_ok(&["errors", "retry", "--all"]).await;

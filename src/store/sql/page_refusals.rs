@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use sqlx::Executor as _;
 
 use super::{
-    Connection as Session,
+    Connection as Session, dialect,
     fault::{Class, Fault, classify},
     page_records,
 };
@@ -28,9 +28,13 @@ const BACK: &str = "rollback to savepoint tidegate_rows";
 /// Longest text of what refused a row.
 const WHAT_CHARS: usize = 100;
 
-/// What was wrong, when a fault may be that of a single row. A foreign key is not: all rows of a page name the same ones.
+/// What was wrong, when a fault may be that of a single row. A foreign key is not: all rows of a page name the same ones. A trigger is not:
+/// we have none, so it is somebody's own guard, and it is not worked round.
 pub(super) fn of_a_row(fault: &Fault) -> Option<RowRefusal> {
     let Fault::Sql(error) = fault else { return None };
+    if dialect::is_of_a_trigger(error) {
+        return None;
+    }
     let Class::Final(error) = classify("write records", error) else { return None };
     match error {
         StoreError::Constraint { constraint, .. } => {
@@ -49,6 +53,8 @@ pub(super) fn of_a_row(fault: &Fault) -> Option<RowRefusal> {
 
 /// A constraint, a column, a number: anything else may hold a value.
 fn name_of(text: &str) -> String {
+    // SQLite names an index so.
+    let text = text.strip_prefix("index ").unwrap_or(text).trim_matches('\'');
     let named = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "_., ".contains(c));
     if named { text.chars().take(WHAT_CHARS).collect() } else { "a rule of the database".to_owned() }
 }
@@ -92,7 +98,8 @@ mod tests {
     fn what_refused_a_row_is_a_name_or_a_number_and_never_a_value() {
         for (text, told) in [
             ("ck_crm_leads_consent", "ck_crm_leads_consent"),
-            ("MySQL error 1644", "MySQL error 1644"),
+            ("MySQL error 1690", "MySQL error 1690"),
+            ("index 'ux_one'", "ux_one"),
             ("'ada@example.test' is no good", "a rule of the database"),
             ("", "a rule of the database"),
         ] {
