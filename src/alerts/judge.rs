@@ -87,11 +87,27 @@ pub fn judge(rules: &Rules, facts: &Facts, now: Timestamp) -> Vec<Finding> {
                 }));
             }
             Watch::DeadLetters { more_than } => {
-                found.extend(stored.dead_letters.iter().filter(|fact| fact.open > *more_than).map(|fact| {
-                    let (key, stream, open) = (&fact.whose.connection_key, &fact.stream, fact.open);
-                    let message = format!("{key} {stream}: {open} open dead letters, {more_than} are allowed");
-                    about(rule, "stream", &format!("{key}/{stream}"), &fact.whose, stream, message, Some(fact.since))
-                }));
+                found.extend(
+                    stored.dead_letters.iter().filter(|fact| fact.open > *more_than || fact.exhausted > 0).map(
+                        |fact| {
+                            let (key, stream, open) = (&fact.whose.connection_key, &fact.stream, fact.open);
+                            let mut message =
+                                format!("{key} {stream}: {open} open dead letters, {more_than} are allowed");
+                            if fact.exhausted > 0 {
+                                message.push_str(&format!("; {} have used up their retries", fact.exhausted));
+                            }
+                            about(
+                                rule,
+                                "stream",
+                                &format!("{key}/{stream}"),
+                                &fact.whose,
+                                stream,
+                                message,
+                                Some(fact.since),
+                            )
+                        },
+                    ),
+                );
             }
             Watch::MissedWebhooks { share, records, .. } => {
                 let of_rule = facts.missed.iter().filter(|(key, _)| *key == rule.key).flat_map(|(_, facts)| facts);

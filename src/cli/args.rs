@@ -323,6 +323,18 @@ pub enum RunsCommand {
         /// The run's number.
         id: i64,
     },
+    /// Take back what a run wrote: what it created is marked as voided and leaves every number, what it changed is put back. Nothing is deleted;
+    /// the next pull that brings a voided record brings it back.
+    Void {
+        /// The run's number.
+        id: i64,
+        /// Why; kept in event_admin_actions.
+        #[arg(long, value_parser = reason)]
+        reason: String,
+        /// Say what would be taken back; change nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
 }
 
 #[derive(Debug, Args)]

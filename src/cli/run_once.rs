@@ -29,7 +29,7 @@ use crate::{
     lifecycle,
     pipeline::{OnProgress, intake::OnSettled},
     scheduler::{
-        due, intake,
+        due, intake, maps,
         worker::{Assignment, Report, RunReport, Task},
     },
     store::{
@@ -76,6 +76,8 @@ async fn runs(app: &App, args: &RunOnceArgs, shard: Option<Shard>, store: Shared
     }
     let refused = gate::tell_passed_over(&store).await?;
     wait_for_leases(app, &store, shard).await?;
+    let worker = app.worker(Arc::clone(&store))?;
+    maps::in_force(&worker).await;
     // Deliveries that only ask for a fetch make their job due at once.
     let waiting = intake::assignments(&store, shard, Duration::ZERO).await?;
     let due = store.due_jobs(MOST_DUE, shard).await?;
@@ -86,6 +88,7 @@ async fn runs(app: &App, args: &RunOnceArgs, shard: Option<Shard>, store: Shared
         origin: RunOrigin::Schedule,
         task: task.clone(),
     }));
+    assignments.extend(due::retries(&worker, MOST_DUE, shard).await?);
     if assignments.is_empty() {
         let busy = store.due_but_leased(MOST_DUE, shard).await?;
         if !busy.is_empty() {

@@ -118,6 +118,11 @@ pub trait Connector: Send + Sync {
     /// See [`ErrorKind`]: each kind says whether time, a person or nothing can help.
     async fn pull(&self, request: &PullRequest) -> Result<Page, ConnectorError>;
 
+    /// Where in the stream a position is, for people: alike for the same place in every run. `None`: at its beginning.
+    fn place(&self, position: Option<&Position>) -> String {
+        position.map_or_else(|| "first page".to_owned(), |_| "a later page".to_owned())
+    }
+
     /// The stream of that name.
     fn stream(&self, name: &str) -> Option<&StreamSpec> {
         self.streams().iter().find(|s| s.name == name)

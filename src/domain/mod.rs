@@ -13,6 +13,7 @@ pub mod ids;
 pub mod metric;
 pub mod record;
 pub mod redacted;
+pub mod retry;
 pub mod schedule;
 pub mod status;
 pub mod wording;

@@ -18,7 +18,9 @@ pub fn client_safe(code: &str) -> &'static str {
         "account_mismatch" => {
             "The update was stopped to protect your data and is being reviewed. Your numbers stay as they were."
         }
-        "record_without_id" | "record_unreadable" | "record_unmappable" => "One entry is waiting for review.",
+        "record_without_id" | "record_unreadable" | "record_unmappable" | "row_refused" | "row_not_written" => {
+            "One entry is waiting for review."
+        }
         _ => "The update could not be completed and is being reviewed. Your numbers stay as they were.",
     }
 }

@@ -23,6 +23,21 @@ impl ErrorBudget {
         let share = counts.failed as f64 / counts.seen.max(1) as f64;
         counts.seen >= self.min_seen && counts.failed > 0 && share > self.share
     }
+
+    /// How many of the records that went through may still turn out as failed without spending the budget.
+    pub fn failures_left(&self, counts: &Counts) -> i64 {
+        let spent = |more: i64| self.is_spent(&Counts { failed: counts.failed + more, ..*counts });
+        if spent(0) {
+            return 0;
+        }
+        // Spending never falls with more failures, so halving finds the last one that passes.
+        let (mut fits, mut beyond) = (0, counts.created + counts.updated + 1);
+        while beyond - fits > 1 {
+            let middle = fits + (beyond - fits) / 2;
+            *(if spent(middle) { &mut beyond } else { &mut fits }) = middle;
+        }
+        fits
+    }
 }
 
 #[cfg(test)]
@@ -46,6 +61,15 @@ mod tests {
             (0, 0, false),
         ] {
             assert_eq!(budget.is_spent(&counts(seen, failed)), spent, "{failed} of {seen}");
+        }
+    }
+
+    #[test]
+    fn what_is_left_of_a_budget_is_the_last_number_that_does_not_spend_it() {
+        let budget = ErrorBudget { count: 1000, share: 0.1, min_seen: 100 };
+        for (seen, failed, left) in [(1000, 3, 97), (1000, 100, 0), (1000, 300, 0), (99, 9, 90), (20_000, 990, 10)] {
+            let counts = Counts { seen, failed, created: seen - failed, ..Counts::default() };
+            assert_eq!(budget.failures_left(&counts), left, "{failed} of {seen}");
         }
     }
 }

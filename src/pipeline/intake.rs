@@ -276,7 +276,7 @@ impl Page {
     fn end(&mut self, one: &Pending, raw: RawStatus, delivery: DeliveryStatus, reason: &str) {
         let reason = Some(reason.chars().take(normalise::REASON_CHARS).collect::<String>());
         self.writes.raw.push(RawWrite::Existing { id: one.raw.id, status: raw, reason: reason.clone() });
-        self.writes.deliveries.push(DeliveryEnd { id: one.id, status: delivery, reason });
+        self.writes.deliveries.push(DeliveryEnd { id: one.id, raw: Some(one.raw.id), status: delivery, reason });
     }
 
     fn ignore(&mut self, one: &Pending, reason: &str) {

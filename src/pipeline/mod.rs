@@ -8,6 +8,7 @@
 //!  import.rs        the same way for a file that a person brings, without a job's cursor
 //!  repairs.rs       which records of a poll a webhook's delivery should have brought
 //!  replay.rs        the same decision over raw rows that are already there, without the provider
+//!  void.rs          takes back what a run wrote
 //! ```
 //!
 //! Invariants, each with a test whose name says it:
@@ -30,6 +31,7 @@ pub mod repairs;
 pub mod replay;
 pub mod rows_told;
 pub mod stage;
+pub mod void;
 
 use std::{sync::Arc, time::Duration};
 

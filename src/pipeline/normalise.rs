@@ -13,6 +13,7 @@
 //! | left out by a rule of the map | ignored, with the reason | raw event |
 //! | names another account of the provider | failed | raw event, dead letter (`map`) |
 //! | a field cannot be mapped | failed | raw event, dead letter (`map`) |
+//! | the database refuses its row (found by the store) | failed | raw event, dead letter (`write`) |
 //! | not stored yet / stored with another payload | created / updated | raw event, record, object link |
 
 use std::{collections::HashSet, sync::Arc};
@@ -88,6 +89,7 @@ pub fn decide(context: &Context, staged: &[Staged], known: &KnownRecords) -> Pag
     let mut after = context.before;
     after.add(&page.writes.counts);
     page.writes.hold_cursor = context.budget.is_spent(&after);
+    page.writes.failures_left = Some(context.budget.failures_left(&after));
     page.writes
 }
 

@@ -154,7 +154,7 @@ impl Pull {
             let pulled = tokio::select! {
                 biased;
                 reason = self.stop.wait() => Err(Ending::Stopped(reason)),
-                pulled = self.connector.pull(&request) => pulled.map_err(Ending::Connector),
+                pulled = self.connector.pull(&request) => pulled.map_err(|error| self.at(error, &request)),
             };
             let mut page = match pulled {
                 Ok(page) => page,
@@ -169,7 +169,7 @@ impl Pull {
             }
             let staged = match staged {
                 Ok(staged) => staged,
-                Err(ending) => return ending,
+                Err(error) => return self.at(error, &request),
             };
             let last = next.is_none() || over_limit;
             in_flight = Some(self.commit(page, staged, page_began, &request, meter.take(), state));
@@ -183,6 +183,11 @@ impl Pull {
                 return self.settle(in_flight, state).await.unwrap_or(Ending::RunBudget);
             }
         }
+    }
+
+    /// A page that could not be had, with its place.
+    fn at(&self, error: ConnectorError, request: &PullRequest) -> Ending {
+        Ending::Connector(error.at(self.connector.place(request.position.as_ref())))
     }
 
     /// Waits for the page in flight. `Some`: the run ends here.
@@ -217,7 +222,7 @@ impl Pull {
         page.items.len() >= left
     }
 
-    fn stage(&self, page: &mut Page, state: &mut State) -> Result<Vec<Staged>, Ending> {
+    fn stage(&self, page: &mut Page, state: &mut State) -> Result<Vec<Staged>, ConnectorError> {
         let mut staged = stage::stage(std::mem::take(&mut page.items), &mut state.repeats);
         state.staged += staged.len();
         if let Some(map) = &self.map {
@@ -238,14 +243,14 @@ impl Pull {
         if page.next.is_some() && !staged.is_empty() && hash == state.last_hash {
             state.same_page += 1;
             if state.same_page >= SAME_PAGE_LIMIT {
-                return Err(Ending::Connector(ConnectorError::new(
+                return Err(ConnectorError::new(
                     ErrorKind::Stuck,
                     format!(
                         "stream '{}': the provider gave the same page {} times in a row",
                         self.scope.stream,
                         state.same_page + 1
                     ),
-                )));
+                ));
             }
         } else {
             state.same_page = 0;

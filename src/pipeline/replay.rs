@@ -18,7 +18,9 @@ use crate::{
     mapping::{FieldMap, Mapped},
     store::{
         SharedStore, StoreError,
-        page::{DeadLetterWrite, KnownRecords, PageHead, PageScope, PageWrites, RawEvent, RawWrite, RecordWrite},
+        page::{
+            DeadLetterWrite, Known, KnownRecords, PageHead, PageScope, PageWrites, RawEvent, RawWrite, RecordWrite,
+        },
     },
 };
 
@@ -32,6 +34,8 @@ pub enum Selection {
     Stored,
     /// Raw events behind open dead letters; all of them when the list is empty.
     DeadLetters(Vec<i64>),
+    /// Raw events behind dead letters whose scheduled retry is due.
+    DueLetters,
 }
 
 /// Everything a replay needs.
@@ -94,9 +98,9 @@ impl Replay {
                 let (map, account, stream) =
                     (Arc::clone(&self.map), Arc::clone(&self.account), self.scope.stream.clone());
                 // Only dead letters have something to be closed.
-                let closes = matches!(selection, Selection::DeadLetters(_));
+                let closes = matches!(selection, Selection::DeadLetters(_) | Selection::DueLetters);
                 let decide = Arc::new(move |known: &_| {
-                    let mut writes = decide(&map, &account, &stream, &events, known);
+                    let mut writes = decide(&map, &account, &stream, &events, known, closes);
                     if !closes {
                         writes.resolved.clear();
                     }
@@ -114,13 +118,22 @@ impl Replay {
         let (connection, stream) = (self.scope.connection_id, self.scope.stream.as_str());
         match selection {
             Selection::Stored => self.store.raw_of_links(connection, stream, after, BATCH).await,
+            Selection::DueLetters => self.store.raw_of_due_letters(connection, stream, after, BATCH).await,
             Selection::DeadLetters(ids) => self.store.raw_of_dead_letters(connection, stream, ids, after, BATCH).await,
         }
     }
 }
 
-/// Decides a batch. Pure, as the decision over a pulled page is.
-fn decide(map: &FieldMap, account: &str, stream: &str, events: &[RawEvent], known: &KnownRecords) -> PageWrites {
+/// Decides a batch. Pure, as the decision over a pulled page is. `letters`: what failed is written for the first time, so a record that
+/// only a test batch wrote is not it.
+fn decide(
+    map: &FieldMap,
+    account: &str,
+    stream: &str,
+    events: &[RawEvent],
+    known: &KnownRecords,
+    letters: bool,
+) -> PageWrites {
     let mut writes = PageWrites::default();
     // Of several dead letters of one record only the latest raw event may become the record.
     let mut latest: std::collections::HashMap<&str, usize> = std::collections::HashMap::new();
@@ -151,7 +164,8 @@ fn decide(map: &FieldMap, account: &str, stream: &str, events: &[RawEvent], know
                 let stored = known.get(&event.external_id);
                 let record_hash = row.fingerprint();
                 writes.resolved.push((event.external_id.clone(), event.payload_hash.clone()));
-                if stored.is_some_and(|k| k.record_hash == record_hash && k.payload_hash == event.payload_hash) {
+                let same = |k: &Known| k.record_hash == record_hash && k.payload_hash == event.payload_hash;
+                if stored.is_some_and(|k| same(k) && !(letters && k.is_test)) {
                     writes.counts.unchanged += 1;
                     continue;
                 }

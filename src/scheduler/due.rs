@@ -12,13 +12,16 @@ use std::{
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::worker::{Assignment, Report, Task, Worker};
+use super::{
+    maps,
+    worker::{Assignment, Report, Task, Worker},
+};
 use crate::{
     domain::{
         ids::{ClientId, JobId},
         status::RunOrigin,
     },
-    pipeline::{OnProgress, Progress},
+    pipeline::{OnProgress, Progress, replay::Selection},
     store::{
         StoreError,
         lease::{DueJob, Shard},
@@ -87,6 +90,7 @@ pub async fn daemon(
     let mut running: JoinSet<()> = JoinSet::new();
     // Whose job each running task does: as many as there are workers, so counting them anew is cheap.
     let mut hands: HashMap<tokio::task::Id, (ClientId, JobId)> = HashMap::new();
+    maps::in_force(&worker).await;
     let recover_every = worker.options.limits.lease_ttl / 2;
     let mut recovered_at = None;
     while !stop.is_cancelled() {
@@ -100,7 +104,7 @@ pub async fn daemon(
         pulse.turned();
         let wait = match looked {
             Ok((due, wait)) => {
-                for job in due {
+                for (job, task) in due {
                     if running.len() >= options.workers || stop.is_cancelled() {
                         break;
                     }
@@ -110,7 +114,7 @@ pub async fn daemon(
                     }
                     let whose = (job.client_id, job.id);
                     let handle =
-                        running.spawn(one_scheduled(Arc::clone(&worker), job, Arc::clone(&watch), stop.clone()));
+                        running.spawn(one_scheduled(Arc::clone(&worker), job, task, Arc::clone(&watch), stop.clone()));
                     hands.insert(handle.id(), whose);
                 }
                 wait
@@ -145,11 +149,19 @@ pub async fn daemon(
 }
 
 /// Due jobs if there is room for them, and for how long nothing else will be due.
-async fn look(worker: &Worker, options: DaemonOptions, running: usize) -> Result<(Vec<DueJob>, Duration), StoreError> {
+async fn look(
+    worker: &Worker,
+    options: DaemonOptions,
+    running: usize,
+) -> Result<(Vec<(DueJob, Task)>, Duration), StoreError> {
     if running >= options.workers {
         return Ok((Vec::new(), options.poll));
     }
     let due = worker.store.due_jobs(LOOK_AHEAD, options.shard).await?;
+    let mut due: Vec<_> = due.into_iter().map(|job| (job, Task::Pull { full: false })).collect();
+    // New records first; a retry of an old one can wait for the next look.
+    let retries = worker.store.due_retries(LOOK_AHEAD, options.shard).await?;
+    due.extend(retries.into_iter().map(|job| (job, retry())));
     if !due.is_empty() {
         return Ok((due, options.poll));
     }
@@ -157,8 +169,29 @@ async fn look(worker: &Worker, options: DaemonOptions, running: usize) -> Result
     Ok((due, next.clamp(Duration::from_millis(10), options.poll)))
 }
 
-async fn one_scheduled(worker: Arc<Worker>, job: DueJob, watch: Arc<dyn RunWatch>, stop: CancellationToken) {
-    let assignment = Assignment { job: job.id, origin: RunOrigin::Schedule, task: Task::Pull { full: false } };
+/// The replay of dead letters whose retry is due, in a run of its own.
+fn retry() -> Task {
+    Task::Replay { selections: vec![Selection::DueLetters] }
+}
+
+/// Jobs with dead letters whose retry is due, each with the replay of them.
+///
+/// # Errors
+/// Those of the store.
+pub async fn retries(worker: &Worker, limit: u32, shard: Option<Shard>) -> Result<Vec<Assignment>, StoreError> {
+    let due = worker.store.due_retries(limit, shard).await?;
+    Ok(due.into_iter().map(|job| Assignment { job: job.id, origin: RunOrigin::Replay, task: retry() }).collect())
+}
+
+async fn one_scheduled(
+    worker: Arc<Worker>,
+    job: DueJob,
+    task: Task,
+    watch: Arc<dyn RunWatch>,
+    stop: CancellationToken,
+) {
+    let origin = if matches!(task, Task::Pull { .. }) { RunOrigin::Schedule } else { RunOrigin::Replay };
+    let assignment = Assignment { job: job.id, origin, task };
     let nobody_watches: OnProgress = Arc::new(|_: Progress| {});
     match worker.run(&assignment, &stop, nobody_watches).await {
         // A run whose row cannot be read now is not counted here; the row itself is the truth.
@@ -211,17 +244,30 @@ pub async fn once(
 ) -> Vec<Result<Report, StoreError>> {
     let mut queue: VecDeque<Assignment> = assignments.into();
     let mut running = JoinSet::new();
+    let mut hands: HashMap<tokio::task::Id, JobId> = HashMap::new();
     let mut reports = Vec::new();
     loop {
         while running.len() < at_once.max(1) && !stop.is_cancelled() {
-            let Some(assignment) = queue.pop_front() else {
-                break;
-            };
+            // Two assignments of one job follow each other.
+            let Some(free) = queue.iter().position(|next| !hands.values().any(|job| *job == next.job)) else { break };
+            let Some(assignment) = queue.remove(free) else { break };
             let (worker, stop, on_progress) = (Arc::clone(worker), stop.clone(), watch(assignment.job));
-            running.spawn(async move { worker.run(&assignment, &stop, on_progress).await });
+            let job = assignment.job;
+            let handle = running.spawn(async move { worker.run(&assignment, &stop, on_progress).await });
+            hands.insert(handle.id(), job);
         }
-        let Some(ended) = running.join_next().await else {
+        let Some(ended) = running.join_next_with_id().await else {
             return reports;
+        };
+        let ended = match ended {
+            Ok((id, report)) => {
+                hands.remove(&id);
+                Ok(report)
+            }
+            Err(panic) => {
+                hands.remove(&panic.id());
+                Err(panic)
+            }
         };
         let report = ended.unwrap_or_else(|panic| {
             Err(StoreError::Database { during: "a worker task ended abnormally", source: Box::new(panic) })

@@ -10,14 +10,16 @@ use super::{
     worker::{Assignment, Prepared, RunReport, Task, Worker},
 };
 use crate::{
+    connector::ErrorKind,
     domain::{
         clock::Timestamp,
+        record::{EXTERNAL_ID_CHARS, text_hash},
         schedule::{Schedule, spread_seed},
-        status::{ConnectionStatus, RunOrigin, RunStatus, SyncMode},
+        status::{ConnectionStatus, RunOrigin, RunStatus, Stage, SyncMode},
         wording::client_safe,
     },
-    pipeline::{Ending, Outcome, StopReason},
-    store::lease::{Held, RunEnd},
+    pipeline::{Ending, Outcome, StopReason, replay::Selection},
+    store::lease::{Held, PageLetter, RunEnd},
     telemetry::{chain, redact::scrub},
 };
 
@@ -75,6 +77,11 @@ impl Worker {
             connection: connection_status(&decision, prepared, &assignment.task),
             tested: green && test && outcome.counts.seen > 0 && outcome.counts.failed == 0,
             unmapped_fields: (!outcome.unmapped.is_empty()).then(|| serde_json::json!(outcome.unmapped)),
+            letter: if pull { page_letter(&outcome.ending, &decision, message.as_deref()) } else { None },
+            due_letters: match &assignment.task {
+                Task::Replay { selections } => selections.contains(&Selection::DueLetters).then_some(green),
+                _ => None,
+            },
             traffic: outcome.traffic,
             window: outcome.window,
             provider_total: outcome.provider_total,
@@ -178,6 +185,28 @@ fn internal_text(ending: &Ending) -> Option<String> {
         Ending::Store(error) => chain(error).to_string(),
     };
     Some(scrub(&text).chars().take(ERROR_TEXT_CHARS).collect())
+}
+
+/// A page that could not be fetched or read is something to work off; an outage, a limit or a refused credential is the run's alone.
+fn page_letter(ending: &Ending, decision: &Decision, message: Option<&str>) -> Option<PageLetter> {
+    let Ending::Connector(error) = ending else { return None };
+    let place = error.place.as_deref()?;
+    let stage = match error.kind {
+        ErrorKind::Decode => Stage::Decode,
+        ErrorKind::Rejected | ErrorKind::Stuck => Stage::Fetch,
+        _ => return None,
+    };
+    let code = error.kind.code();
+    Some(PageLetter {
+        stage,
+        place: place.chars().take(EXTERNAL_ID_CHARS).collect(),
+        place_hash: text_hash(place),
+        fingerprint: format!("{stage}:{code}"),
+        error_code: code.to_owned(),
+        message_internal: format!("{place}: {}", message.unwrap_or_default()),
+        message_client_safe: client_safe(code).to_owned(),
+        remedy: decision.remedy.clone().unwrap_or_default(),
+    })
 }
 
 fn connection_status(decision: &Decision, prepared: &Prepared, task: &Task) -> Option<(ConnectionStatus, String)> {

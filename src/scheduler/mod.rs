@@ -9,6 +9,8 @@
 //!  finish.rs   the run's one final row, when the job is due next
 //!  policy.rs   the one table: how a run ended → status, remedy, when next
 //!  repairs.rs  where polls stand in for lost deliveries
+//!  maps.rs     field maps in force, and the dead letters that one releases
+//!  take_back.rs  a run that takes back another
 //!  holder.rs   who we are in a lease, and whether another holder on this machine is dead
 //!  alarm.rs    looking for alerts beside the runs
 //!  webhook_out.rs  their notices by HTTP
@@ -24,7 +26,9 @@ pub mod holder;
 mod identity;
 pub mod import;
 pub mod intake;
+pub mod maps;
 pub mod policy;
 pub mod repairs;
+mod take_back;
 pub mod webhook_out;
 pub mod worker;

@@ -53,6 +53,8 @@ pub enum Task {
     Replay { selections: Vec<Selection> },
     /// Decide the records that waiting webhook deliveries brought; `attempts` is how often that did not get through.
     Intake { attempts: i64, settled: OnSettled },
+    /// Take back what a run wrote.
+    Void { run: RunId },
 }
 
 /// A job and what is to be done with it.
@@ -262,7 +264,7 @@ impl Worker {
             return Outcome::of(Ending::Connector(error));
         }
         if let Some(map) = &prepared.map
-            && let Err(ending) = self.remember(map).await
+            && let Err(ending) = self.in_force(map, held.open_dead_letters > 0).await
         {
             return Outcome::of(ending);
         }
@@ -272,13 +274,9 @@ impl Worker {
             }
             Task::Import(task) => self.import(held, prepared, task, stop, on_progress).await,
             Task::Intake { settled, .. } => self.take_in(held, prepared, settled, stop, on_progress).await,
+            Task::Void { run } => self.take_back(held, prepared, assignment, *run, stop, on_progress).await,
             Task::Replay { selections } => {
-                let Some(map) = prepared.map.clone() else {
-                    return Outcome::of(Ending::Connector(ConnectorError::new(
-                        ErrorKind::Settings,
-                        format!("stream '{}' has no field map to replay through", held.stream),
-                    )));
-                };
+                let Some(map) = prepared.map.clone() else { return without_map(held) };
                 let scope = scope(held, Some(&map), assignment.origin);
                 Replay {
                     store: Arc::clone(&self.store),
@@ -297,7 +295,7 @@ impl Worker {
         }
     }
 
-    async fn remember(&self, map: &FieldMap) -> Result<(), Ending> {
+    pub(super) async fn remember(&self, map: &FieldMap) -> Result<(), Ending> {
         let version = FieldMapVersion {
             provider_key: map.provider_key.clone(),
             stream: map.stream.clone(),
@@ -332,7 +330,8 @@ impl Worker {
         let (full, test_batch) = match &assignment.task {
             Task::Pull { full } => (*full, None),
             Task::TestBatch { records } => (false, Some(*records)),
-            Task::Replay { .. } => (false, None),
+            // Never asked of the provider.
+            Task::Import(_) | Task::Replay { .. } | Task::Intake { .. } | Task::Void { .. } => (false, None),
         };
         // A test batch, and what a person reads again as a whole, finds what no delivery ever spoke of.
         let polls = test_batch.is_none() && !full && assignment.origin != RunOrigin::Backfill;
@@ -381,6 +380,12 @@ impl Worker {
             gate: Arc::clone(&self.gate),
         })
     }
+}
+
+/// Nothing can be mapped again.
+pub(super) fn without_map(held: &Held) -> Outcome {
+    let what = format!("stream '{}' has no field map to replay through", held.stream);
+    Outcome::of(Ending::Connector(ConnectorError::new(ErrorKind::Settings, what)))
 }
 
 pub(super) fn scope(held: &Held, map: Option<&FieldMap>, origin: RunOrigin) -> PageScope {

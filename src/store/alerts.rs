@@ -75,7 +75,10 @@ pub struct ThrottleFact {
 pub struct DeadLetterFact {
     pub whose: Whose,
     pub stream: String,
+    /// Waiting ones, the exhausted among them.
     pub open: i64,
+    /// Those that have used up their retries.
+    pub exhausted: i64,
     /// When the oldest of them was first seen.
     pub since: Timestamp,
 }

@@ -14,7 +14,7 @@ use crate::domain::{
     counts::Counts,
     cursor::Position,
     ids::{ClientId, ConnectionId, JobId, RunId},
-    status::{ConnectionStatus, RunOrigin, RunStatus, SyncMode},
+    status::{ConnectionStatus, RunOrigin, RunStatus, Stage, SyncMode},
 };
 
 /// The I-th of N parts of the jobs, by job id; `index` counts from 1.
@@ -117,11 +117,30 @@ pub struct RunEnd {
     pub tested: bool,
     /// Names of payload fields that no map uses, with counts; JSON object.
     pub unmapped_fields: Option<Value>,
+    /// The page that ended the run, as something to work off.
+    pub letter: Option<PageLetter>,
+    /// The run replayed dead letters that were due: whether it did what it could. Those it could not move wait on.
+    pub due_letters: Option<bool>,
     /// Traffic since the last page commit.
     pub traffic: crate::domain::counts::Traffic,
     pub window: Option<(Timestamp, Timestamp)>,
     /// How many records the provider said that the whole pull has, where it says so.
     pub provider_total: Option<i64>,
+}
+
+/// A page that could not be fetched or read: a dead letter that is no record, so no count holds it. At most one is open for a place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PageLetter {
+    pub stage: Stage,
+    /// Where in the stream, for people; kept as its external id.
+    pub place: String,
+    /// Tells the place from others.
+    pub place_hash: String,
+    pub fingerprint: String,
+    pub error_code: String,
+    pub message_internal: String,
+    pub message_client_safe: String,
+    pub remedy: String,
 }
 
 /// A run that a sweep closed.

@@ -71,6 +71,7 @@ pub(super) const STEPS: &[Step] = steps! {
     "0038" "integration_webhook_endpoints",
     "0039" "integration_sync_runs_repaired",
     "0040" "data_import_batches",
+    "0041" "integration_sync_errors_retry",
 };
 
 /// What the steps make: tables and the view, by name. A step that makes nothing changes what another has made.

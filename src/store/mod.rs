@@ -30,6 +30,7 @@ pub mod runs;
 pub mod schema;
 #[expect(clippy::duplicate_mod, reason = "the statements under sql/ are compiled once for each engine")]
 pub mod sqlite;
+pub mod void;
 pub mod webhooks;
 
 use std::sync::Arc;
@@ -53,6 +54,7 @@ pub trait Store:
     + imports::ImportStore
     + credentials::CredentialStore
     + rights::RightsStore
+    + void::VoidStore
     + schema::SchemaStore
     + webhooks::WebhookStore
     + repairs::RepairStore
@@ -75,6 +77,7 @@ impl<T> Store for T where
         + imports::ImportStore
         + credentials::CredentialStore
         + rights::RightsStore
+        + void::VoidStore
         + schema::SchemaStore
         + webhooks::WebhookStore
         + repairs::RepairStore

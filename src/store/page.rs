@@ -12,7 +12,9 @@ use crate::domain::{
     ids::{ClientId, ConnectionId, InternalId, RawEventId, RunId},
     record::MappedRow,
     redacted::Redacted,
-    status::{Origin, RawStatus, Stage},
+    retry::{WaitsFor, waits_for},
+    status::{DeliveryStatus, Origin, RawStatus, Stage},
+    wording::client_safe,
 };
 
 /// Whose page it is. All rows of the page take client, connection and label from here (P15, P16).
@@ -144,6 +146,76 @@ pub struct PageWrites {
     pub repairs: Vec<usize>,
     /// Stop the run after this page and keep the old cursor and resume position (error budget spent).
     pub hold_cursor: bool,
+    /// How many more failures the page may have before the cursor is held; `None`: any number.
+    pub failures_left: Option<i64>,
+    /// Records that are taken back: marked as voided, and read as changed when their payload comes again.
+    pub voided: Vec<Known>,
+}
+
+/// Why the database refused a record's row, and nothing else of its page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RowRefusal {
+    /// `row_refused`, or `row_not_written` where trying again may help.
+    pub error_code: &'static str,
+    /// The constraint, the column or the error's number. Never a value.
+    pub what: String,
+}
+
+impl PageWrites {
+    /// The same page, with those of its records as failed ones that the database refuses: a raw event `failed` and a dead letter of stage
+    /// `write` instead of a record. Pure, as the decision is. `refused` is by external id; a page writes each record once.
+    #[must_use]
+    pub fn without(mut self, refused: &HashMap<String, RowRefusal>, mapping_version: Option<&str>) -> Self {
+        let mut failed = 0;
+        let records = std::mem::take(&mut self.records);
+        let repairs = std::mem::take(&mut self.repairs);
+        for (place, record) in records.into_iter().enumerate() {
+            let Some(refusal) = refused.get(&record.external_id) else {
+                if repairs.contains(&place) {
+                    self.repairs.push(self.records.len());
+                }
+                self.records.push(record);
+                continue;
+            };
+            failed += 1;
+            if let Some(RawWrite::Existing { id, .. }) = self.raw.get(record.raw) {
+                for delivery in self.deliveries.iter_mut().filter(|delivery| delivery.raw == Some(*id)) {
+                    delivery.status = DeliveryStatus::Failed;
+                    delivery.reason = Some(refusal.error_code.to_owned());
+                }
+            }
+            let bucket = if record.existing.is_none() { &mut self.counts.created } else { &mut self.counts.updated };
+            *bucket -= 1;
+            self.counts.failed += 1;
+            if let Some(RawWrite::New { status, reason, .. } | RawWrite::Existing { status, reason, .. }) =
+                self.raw.get_mut(record.raw)
+            {
+                (*status, *reason) = (RawStatus::Failed, Some(refusal.error_code.to_owned()));
+            }
+            self.resolved.retain(|(external_id, _)| *external_id != record.external_id);
+            let table = record.row.table.name;
+            let version = mapping_version.unwrap_or("none");
+            let fingerprint: String =
+                format!("write:{}:{table}:{}@{version}", refusal.error_code, refusal.what).chars().take(190).collect();
+            self.dead_letters.push(DeadLetterWrite {
+                raw: Some(record.raw),
+                stage: Stage::Write,
+                external_id: record.external_id,
+                payload_hash: record.payload_hash,
+                fingerprint,
+                error_code: refusal.error_code.to_owned(),
+                message_internal: format!("the database refused the row of {table}: {}", refusal.what),
+                message_client_safe: client_safe(refusal.error_code).to_owned(),
+                remedy: match waits_for(refusal.error_code) {
+                    WaitsFor::Time => "nothing to do at first: it is tried again by itself; if it lasts, see the message",
+                    _ => "mend the record at its source, or the field map under a new version, then: tidegate errors retry",
+                }
+                .to_owned(),
+            });
+        }
+        self.hold_cursor |= self.failures_left.is_some_and(|left| failed > left);
+        self
+    }
 }
 
 /// The decision: a pure function from what is known to what is to be written. May be called again after a deadlock.
@@ -219,6 +291,15 @@ pub trait PageStore: Send + Sync {
         connection: ConnectionId,
         stream: &str,
         ids: &[i64],
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<(i64, RawEvent)>, StoreError>;
+
+    /// As [`PageStore::raw_of_dead_letters`], of those whose scheduled retry is due.
+    async fn raw_of_due_letters(
+        &self,
+        connection: ConnectionId,
+        stream: &str,
         after: i64,
         limit: u32,
     ) -> Result<Vec<(i64, RawEvent)>, StoreError>;

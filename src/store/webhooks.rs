@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::{StoreError, catalogue::AdminAction, page::RawEvent};
 use crate::domain::{
     clock::Timestamp,
-    ids::{ClientId, ConnectionId, DeliveryId, EndpointId, JobId, RunId},
+    ids::{ClientId, ConnectionId, DeliveryId, EndpointId, JobId, RawEventId, RunId},
     status::{ClientStatus, ConnectionStatus, DeliveryStatus, ProviderStatus},
 };
 
@@ -144,6 +144,8 @@ pub struct Pending {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeliveryEnd {
     pub id: DeliveryId,
+    /// The raw event that it brought, if it brought one.
+    pub raw: Option<RawEventId>,
     pub status: DeliveryStatus,
     pub reason: Option<String>,
 }

@@ -190,6 +190,7 @@ on_both_engines!(with_json_every_command_prints_exactly_one_document, |db| {
         (&["jobs", "list"], 0),
         (&["errors", "list"], 0),
         (&["errors", "list", "--group"], 0),
+        (&["runs", "void", "1", "--reason", "x", "--dry-run"], 0),
         (&["errors", "show", "1"], 0),
         (&["errors", "retry", "--all"], 3),
         (&["normalize", "--connection", "acme-hubspot"], 3),

@@ -315,6 +315,8 @@ pub fn end(status: RunStatus) -> RunEnd {
         connection: None,
         tested: false,
         unmapped_fields: None,
+        letter: None,
+        due_letters: None,
         traffic: Traffic::default(),
         window: None,
         provider_total: None,

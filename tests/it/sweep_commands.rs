@@ -105,6 +105,7 @@ const LEAVES: &[(&str, Leaf)] = &[
         ]),
     ),
     ("runs show", Global("an operator types the run's number; the answer says whose it is")),
+    ("runs void", Global("an operator types the run's number, with a reason that is kept; a run is one connection's")),
     (
         "errors list",
         Within(&[
@@ -122,6 +123,7 @@ const LEAVES: &[(&str, Leaf)] = &[
             ("errors retry {letter} --connection acme-hubspot", 2),
             ("errors retry {letter} --stream contacts --connection acme-hubspot", 2),
             ("errors retry --fingerprint {fingerprint} --connection acme-hubspot", 0),
+            ("errors retry --group {fingerprint} --connection acme-hubspot", 0),
             ("errors retry --all --connection acme-hubspot", 0),
         ]),
     ),

@@ -128,6 +128,23 @@ pub fn lines() -> Vec<Line> {
             let events = of(g.acme.connection).await;
             assert!(events.is_empty(), "{events:?}");
         }),
+        foreign!("PageStore::raw_of_due_letters", |g| {
+            let events = g.store.raw_of_due_letters(g.acme.connection, "contacts", 0, 100).await.unwrap();
+            assert!(events.is_empty(), "{events:?}");
+        }),
+        foreign!("VoidStore::written_by", |g| {
+            let (run, of_bolt) = (g.bolt.held.run, g.bolt.connection);
+            let written =
+                async |connection| g.store.written_by(connection, "contacts", "contact", run, 0, 100).await.unwrap();
+            assert!(!written(of_bolt).await.is_empty());
+            let events = written(g.acme.connection).await;
+            assert!(events.is_empty(), "{events:?}");
+        }),
+        foreign!("VoidStore::written_without_raw", |g| {
+            let lost = g.store.written_without_raw(g.acme.connection, "contact", g.bolt.held.run).await.unwrap();
+            assert_eq!(lost, 0);
+            lost
+        }),
         foreign!("RunStore::runs", |g| {
             let filter =
                 RunFilter { connection_key: Some("acme-hubspot".to_owned()), limit: 100, ..RunFilter::default() };
@@ -147,6 +164,12 @@ pub fn lines() -> Vec<Line> {
             let groups = g.store.dead_letter_groups(&letters_of_acme(g)).await.unwrap();
             assert!(groups.is_empty(), "{groups:?}");
         }),
+        ("DeadLetterStore::dead_letter_payload", Global("the letter was read by its number, which says whose it is")),
+        (
+            "DeadLetterStore::release_for_map",
+            Global("field maps are a provider's, and so are the letters that one decides"),
+        ),
+        ("DeadLetterStore::due_retries", Global("a worker takes the jobs of all clients")),
         ("DeadLetterStore::discard", Global("ids alone; typed ones are first held against the typed connection")),
         foreign!("ImportStore::begin_import", |g| {
             let batch = NewBatch {
@@ -244,7 +267,7 @@ fn rewriting(known: Known) -> Decide {
 /// Settles a delivery.
 fn settling(id: DeliveryId) -> Decide {
     Arc::new(move |_| PageWrites {
-        deliveries: vec![DeliveryEnd { id, status: DeliveryStatus::Ignored, reason: Some("forged".to_owned()) }],
+        deliveries: vec![DeliveryEnd { id, raw: None, status: DeliveryStatus::Ignored, reason: Some("forged".to_owned()) }],
         ..PageWrites::default()
     })
 }

@@ -2,6 +2,7 @@
 
 use super::{
     View,
+    masked::Line,
     table::{Grid, facts, narrow, number, text, word},
     words::{NONE, age, cut, maybe_time, or_none, plain, time_and_age},
 };
@@ -76,7 +77,7 @@ fn group_paragraphs(view: &View, groups: &[DeadLetterGroup]) -> String {
             "{} x {}  {} {}\n",
             group.count,
             group.error_code,
-            plain(&group.connection_key),
+            plain(&group.connections.join(", ")),
             plain(&group.stream)
         );
         let rest = facts(
@@ -84,8 +85,10 @@ fn group_paragraphs(view: &View, groups: &[DeadLetterGroup]) -> String {
             [
                 ("  seen", Some(seen)),
                 ("  example", Some(cut(&group.example, 200))),
+                ("  look", Some(format!("tidegate errors show {}", group.example_id))),
                 ("  remedy", Some(cut(&group.remedy, 200))),
-                ("  fingerprint", Some(group.fingerprint.clone())),
+                ("  exhausted", (group.exhausted > 0).then(|| group.exhausted.to_string())),
+                ("  retry", Some(retry_command(group))),
             ],
         );
         head + &rest
@@ -95,39 +98,25 @@ fn group_paragraphs(view: &View, groups: &[DeadLetterGroup]) -> String {
 
 /// `tidegate errors list --group`
 pub fn dead_letter_groups(view: &View, groups: &[DeadLetterGroup]) -> String {
-    if narrow(view) && !groups.is_empty() {
-        return group_paragraphs(view, groups);
+    if groups.is_empty() {
+        return "no open dead letters".to_owned();
     }
-    let columns = [
-        number("count"),
-        word("error"),
-        word("connection"),
-        word("stream"),
-        text("first seen"),
-        text("last seen"),
-        text("example"),
-        text("remedy"),
-        text("fingerprint"),
-    ];
-    let mut grid = Grid::new(view, &columns);
-    for group in groups {
-        grid.row([
-            group.count.to_string(),
-            group.error_code.clone(),
-            group.connection_key.clone(),
-            group.stream.clone(),
-            age(group.first_seen_at, view.now),
-            age(group.last_seen_at, view.now),
-            cut(&group.example, 100),
-            cut(&group.remedy, 100),
-            group.fingerprint.clone(),
-        ]);
-    }
-    grid.or("no open dead letters")
+    group_paragraphs(view, groups)
 }
 
-/// `tidegate errors show`. The payload is not shown: it stands in `integration_raw_events`, under its own rights.
-pub fn dead_letter_show(view: &View, letter: &DeadLetter) -> String {
+/// The command that retries a group, to be copied into a shell.
+pub fn retry_command(group: &DeadLetterGroup) -> String {
+    let plain_word = |c: char| c.is_ascii_alphanumeric() || "_-.:@/+".contains(c);
+    let fingerprint = &group.fingerprint;
+    if fingerprint.chars().all(plain_word) {
+        format!("tidegate errors retry --group {fingerprint}")
+    } else {
+        format!("tidegate errors retry --group '{}'", fingerprint.replace('\'', "'\\''"))
+    }
+}
+
+/// `tidegate errors show`: the payload is told by its shape alone; it stands in `integration_raw_events`, under its own rights.
+pub fn dead_letter_show(view: &View, letter: &DeadLetter, shape: Option<&[Line]>) -> String {
     let resolved = letter
         .resolved_at
         .map(|at| format!("{} by {}", time_and_age(at, view.now), or_none(letter.resolved_by.as_deref())));
@@ -144,7 +133,7 @@ pub fn dead_letter_show(view: &View, letter: &DeadLetter) -> String {
             ("what", Some(letter.message_internal.clone())),
             ("client reads", Some(letter.message_client_safe.clone())),
             ("remedy", Some(letter.remedy.clone())),
-            ("attempts", Some(letter.attempts.to_string())),
+            ("attempts", Some(format!("{}, {} of them by themselves", letter.attempts, letter.retries))),
             ("first seen", Some(time_and_age(letter.first_seen_at, view.now))),
             ("last seen", Some(time_and_age(letter.last_seen_at, view.now))),
             ("next retry", Some(maybe_time(letter.next_retry_at, view.now))),
@@ -153,6 +142,16 @@ pub fn dead_letter_show(view: &View, letter: &DeadLetter) -> String {
             ("payload hash", Some(letter.payload_hash.clone())),
         ],
     ));
+    out.push('\n');
+    let Some(shape) = shape else {
+        out.push_str("\nno payload is kept\n");
+        return out;
+    };
+    out.push_str("\npayload, values masked\n");
+    for line in shape {
+        let mark = if line.failing { "  <-- failed" } else { "" };
+        out.push_str(&format!("  {}: {}{mark}\n", plain(&line.path), plain(&line.shape)));
+    }
     out
 }
 
@@ -163,7 +162,7 @@ fn id_of(letter: &DeadLetter) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::print::samples;
+    use crate::cli::print::{masked, samples};
 
     #[test]
     fn dead_letters_are_told_one_by_one_and_in_groups() {
@@ -174,8 +173,12 @@ mod tests {
             fingerprint: "0123456789abcdef0123456789abcdef".to_owned(),
             error_code: "unknown_enum".to_owned(),
             stream: "contacts".to_owned(),
-            connection_key: "acme-hubspot".to_owned(),
+            stage: crate::domain::status::Stage::Map,
+            provider_key: "hubspot".to_owned(),
+            connections: vec!["acme-hubspot".to_owned(), "bright-hubspot".to_owned()],
             count: 17,
+            exhausted: 2,
+            example_id: crate::domain::ids::DeadLetterId(5),
             first_seen_at: page.first_seen_at,
             last_seen_at: page.last_seen_at,
             example: page.message_internal.clone(),
@@ -183,7 +186,11 @@ mod tests {
         };
         let view = samples::view();
         let list = dead_letter_list(&view, &[samples::dead_letter(), page]);
-        let text = [list, dead_letter_groups(&view, &[group]), dead_letter_show(&view, &samples::dead_letter())];
+        let letter = samples::dead_letter();
+        let payload = r#"{"id": 17, "properties": {"email": "ada.lovelace@example.test", "lifecyclestage": "other", "tags": [1, 2]}}"#;
+        let shape = masked::shape(payload, &letter.message_internal);
+        let text = [list, dead_letter_groups(&view, &[group]), dead_letter_show(&view, &letter, Some(&shape))];
+        assert!(!text.concat().contains("lovelace"));
         assert!(!text.concat().contains('\u{1b}'));
         insta::assert_snapshot!(text.join("\n"));
     }

@@ -11,6 +11,7 @@ pub mod errors;
 pub mod imports;
 pub mod jobs;
 pub mod launch;
+pub mod masked;
 pub mod metrics;
 pub mod notices;
 pub mod preview;

@@ -161,6 +161,7 @@ pub(super) fn dead_letter() -> DeadLetter {
         remedy: "add the word to the field map, then: tidegate errors retry".to_owned(),
         payload_hash: "a".repeat(64),
         attempts: 2,
+        retries: 0,
         first_seen_at: ago(3_600),
         last_seen_at: ago(185),
         next_retry_at: None,

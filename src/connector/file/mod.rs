@@ -78,6 +78,11 @@ impl Connector for FileConnector {
         self.source.streams()
     }
 
+    fn place(&self, position: Option<&Position>) -> String {
+        let line = position.and_then(|position| position.0.get("line")?.as_u64());
+        line.map_or_else(|| "first page".to_owned(), |line| format!("from line {line} on"))
+    }
+
     async fn check(&self, traffic: Arc<TrafficMeter>) -> Result<Identity, ConnectorError> {
         let mut readable = Vec::new();
         for stream in &self.source.streams {

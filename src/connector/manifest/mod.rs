@@ -43,7 +43,7 @@ use super::{
     http::{AllowedHosts, Body, Call, Fetch, HttpGate, LimitKey, Method},
     registry::ConnectionFacts,
 };
-use crate::domain::status::SyncMode;
+use crate::domain::{cursor::Position, status::SyncMode};
 
 /// One connection's connector by a manifest.
 pub struct ManifestConnector {
@@ -90,6 +90,11 @@ impl Connector for ManifestConnector {
 
     fn tells_account(&self) -> bool {
         self.loaded.identity.as_ref().is_some_and(|identity| identity.account_id.is_some())
+    }
+
+    fn place(&self, position: Option<&Position>) -> String {
+        let place = position.and_then(|position| place::Place::read(position).ok());
+        place.map_or_else(|| "first page".to_owned(), |place| place.told())
     }
 
     async fn check(&self, traffic: Arc<TrafficMeter>) -> Result<Identity, ConnectorError> {

@@ -88,6 +88,15 @@ impl Place {
         Position(serde_json::to_value(self).unwrap_or(Value::Null))
     }
 
+    /// For people; its window's end is left out, since that moves from run to run.
+    pub fn told(&self) -> String {
+        let page = u64::from(self.page) + 1;
+        match self.start.and_then(Timestamp::from_micros) {
+            Some(start) => format!("page {page} from {start} on"),
+            None => format!("page {page}"),
+        }
+    }
+
     pub fn window(&self) -> Option<Window> {
         let at = |micros: Option<i64>| micros.and_then(Timestamp::from_micros);
         Some(Window { start: at(self.start)?, end: at(self.end)? })

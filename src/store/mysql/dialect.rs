@@ -156,6 +156,11 @@ pub(super) fn is_denied(error: &sqlx::Error) -> bool {
     number(error).is_some_and(|number| DENIED.contains(&number))
 }
 
+/// Whether a trigger refused the statement.
+pub(super) fn is_of_a_trigger(error: &sqlx::Error) -> bool {
+    number(error) == Some(1644)
+}
+
 pub(super) fn is_no_role_of_ours(error: &sqlx::Error) -> bool {
     number(error) == Some(NO_ROLE)
 }

@@ -70,8 +70,6 @@ mod checks;
 mod credential_refresh;
 #[path = "../sql/credentials.rs"]
 mod credentials;
-#[path = "../sql/dead_letters.rs"]
-mod dead_letters;
 #[path = "../sql/declare.rs"]
 mod declare;
 #[path = "../sql/fault.rs"]
@@ -96,12 +94,18 @@ mod lease;
 mod alert_facts;
 #[path = "../sql/alerts.rs"]
 mod alerts;
+#[path = "../sql/dead_letters.rs"]
+mod dead_letters;
+#[path = "../sql/letter_retries.rs"]
+mod letter_retries;
 #[path = "../sql/page.rs"]
 mod page;
 #[path = "../sql/page_letters.rs"]
 mod page_letters;
 #[path = "../sql/page_records.rs"]
 mod page_records;
+#[path = "../sql/page_refusals.rs"]
+mod page_refusals;
 #[path = "../sql/page_rows.rs"]
 mod page_rows;
 #[path = "../sql/quality.rs"]
@@ -128,6 +132,8 @@ mod runs;
 mod schema;
 #[path = "../sql/store.rs"]
 mod store;
+#[path = "../sql/void.rs"]
+mod void;
 #[path = "../sql/webhooks.rs"]
 mod webhooks;
 #[path = "../sql/webhooks_settle.rs"]

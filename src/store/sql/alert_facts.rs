@@ -80,11 +80,12 @@ const THROTTLED: &str = concat!(
 const DEAD_LETTERS: &str = concat!(
     "select ",
     whose!(),
-    ", e.stream, count(*) as open_letters, min(e.first_seen_at) as since
+    ", e.stream, count(*) as open_letters, cast(sum(case when e.status = 'exhausted' then 1 else 0 end) as signed) as exhausted,
+       min(e.first_seen_at) as since
      from integration_sync_errors e
      join integration_connections c on c.id = e.connection_id
      join core_clients cl on cl.id = c.client_id
-     where e.status in ('open', 'retry_scheduled') and ",
+     where e.status in ('open', 'retry_scheduled', 'exhausted') and ",
     lives!(),
     " group by c.id, c.client_id, c.connection_key, c.owner, cl.client_key, e.stream order by c.id, e.stream"
 );
@@ -121,7 +122,7 @@ const HELD: &str = concat!(
 );
 const OPEN_LETTERS: &str = "select c.provider_key, count(*) as open_letters
      from integration_sync_errors e join integration_connections c on c.id = e.connection_id
-     where e.status in ('open', 'retry_scheduled') group by c.provider_key order by c.provider_key";
+     where e.status in ('open', 'retry_scheduled', 'exhausted') group by c.provider_key order by c.provider_key";
 const OPEN_ALERTS: &str = "select rule_key, severity, count(*) as open_alerts from integration_alerts
      where open_slot = 1 and opened_at is not null group by rule_key, severity order by rule_key, severity";
 const DUE: &str = concat!(
@@ -175,6 +176,7 @@ impl Store {
                     whose: whose(cells)?,
                     stream: cells.text("stream")?,
                     open: cells.int("open_letters")?,
+                    exhausted: cells.int("exhausted")?,
                     since: cells.at("since")?,
                 })
             })?,

@@ -86,6 +86,11 @@ pub(super) async fn run_ahead<'q, T>(
 
 /// `head ?, ?, ? tail` with one of few numbers of slots.
 pub(super) fn in_list(head: &'static str, slots: usize, tail: &'static str) -> SqlStr {
+    in_list_of(head, slots, tail)
+}
+
+/// As [`in_list`], where the head names a business table.
+pub(super) fn in_list_of(head: &str, slots: usize, tail: &'static str) -> SqlStr {
     let mut text = String::with_capacity(head.len() + slots * 3 + tail.len());
     text.push_str(head);
     repeat(&mut text, "?", slots);

@@ -42,7 +42,7 @@ macro_rules! select_job {
                     (select max(r.id) from integration_sync_runs r where r.job_id = j.id) as last_run_id,
                     -- What somebody has to act on.
                     (select count(*) from integration_sync_errors e
-                     where e.job_id = j.id and e.status in ('open', 'retry_scheduled')) as open_dead_letters
+                     where e.job_id = j.id and e.status in ('open', 'retry_scheduled', 'exhausted')) as open_dead_letters
              from integration_sync_jobs j
              join integration_connections c on c.id = j.connection_id
              join core_clients cl on cl.id = j.client_id ",

@@ -8,7 +8,7 @@ use super::{
     cells::{Cells, json_text},
     dialect::At,
     fault::Fault,
-    imports,
+    imports, letter_retries,
     store::{Attempt, Outcome, Patience, Store},
     webhooks_settle,
 };
@@ -156,7 +156,13 @@ pub(super) async fn finish(
             .await?;
     }
     if end.complete {
+        letter_retries::past_pages(session, lease.job, run).await?;
         webhooks_settle::fetched(session, lease.job, run).await?;
+    } else if let Some(letter) = &end.letter {
+        letter_retries::of_page(session, lease.job, run, letter, end.next_run_at).await?;
+    }
+    if let Some(done) = end.due_letters {
+        letter_retries::after_due(session, lease.job, run, done).await?;
     }
     if end.tested {
         sqlx::query::<Db>(TESTED).bind(lease.job.0).execute(&mut *session).await?;

@@ -110,7 +110,7 @@ const HELD: &str = concat!(
     runnable!(),
     " then 1 else 0 end as runnable,
             (select count(*) from integration_sync_errors e
-             where e.job_id = j.id and e.status in ('open', 'retry_scheduled')) as open_dead_letters ",
+             where e.job_id = j.id and e.status in ('open', 'retry_scheduled', 'exhausted')) as open_dead_letters ",
     jobs_with_owners!(),
     " where j.id = ?"
 );
@@ -205,7 +205,7 @@ impl LeaseStore for Store {
 }
 
 impl Store {
-    async fn due(
+    pub(super) async fn due(
         &self,
         during: &'static str,
         text: &'static str,

@@ -4,9 +4,12 @@
 //! ledger,
 //! the run's counts. An unchanged page is two UPDATEs, one SELECT and one INSERT.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use async_trait::async_trait;
@@ -16,7 +19,7 @@ use super::{
     cells::{Cells, json_text, micros},
     dialect::At,
     fault::Fault,
-    page_letters, page_records, page_rows, raw, repairs,
+    page_letters, page_records, page_refusals, page_rows, raw, repairs,
     store::{Attempt, Lent, Outcome, Patience, Statement, Store},
     webhooks_settle,
 };
@@ -28,7 +31,9 @@ use crate::{
     },
     store::{
         StoreError,
-        page::{Decide, Known, KnownRecords, PageHead, PageReceipt, PageScope, PageStore, PageWrites, RawEvent},
+        page::{
+            Decide, Known, KnownRecords, PageHead, PageReceipt, PageScope, PageStore, PageWrites, RawEvent, RowRefusal,
+        },
     },
 };
 
@@ -85,12 +90,15 @@ impl PageStore for Store {
     ) -> Result<PageReceipt, StoreError> {
         // Learned from the decision when it wants the cursor kept; the transaction then begins anew without it.
         let keep = Arc::new(AtomicBool::new(false));
+        let (suspect, refused) = (Arc::new(AtomicBool::new(false)), Arc::new(OnceLock::new()));
         self.write("commit a page", Patience::Outage, move |session, attempt| {
             let page = Page {
                 scope: Arc::clone(&scope),
                 head: Arc::clone(&head),
                 decide: Arc::clone(&decide),
                 keep: Arc::clone(&keep),
+                suspect: Arc::clone(&suspect),
+                refused: Arc::clone(&refused),
             };
             Box::pin(async move { page.commit(session, attempt).await })
         })
@@ -133,6 +141,17 @@ impl PageStore for Store {
         let work = raw::of_dead_letters(&self.inner, connection, stream, ids, after, limit);
         self.read("read raw events of dead letters", work).await
     }
+
+    async fn raw_of_due_letters(
+        &self,
+        connection: ConnectionId,
+        stream: &str,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<(i64, RawEvent)>, StoreError> {
+        let work = raw::of_due_letters(&self.inner, connection, stream, after, limit);
+        self.read("read raw events of dead letters that are due", work).await
+    }
 }
 
 /// One try at a page.
@@ -141,6 +160,10 @@ struct Page {
     head: Arc<PageHead>,
     decide: Decide,
     keep: Arc<AtomicBool>,
+    /// The database refused something of the records.
+    suspect: Arc<AtomicBool>,
+    /// Learned when it did: which records the page goes without.
+    refused: Arc<OnceLock<HashMap<String, RowRefusal>>>,
 }
 
 impl Page {
@@ -161,7 +184,10 @@ impl Page {
         let known =
             page_rows::known(session, scope.connection_id.0, &scope.object_type, &self.head.look_up, for_update!())
                 .await?;
-        let writes = (self.decide)(&known);
+        let mut writes = (self.decide)(&known);
+        if let Some(refused) = self.refused.get() {
+            writes = writes.without(refused, scope.mapping_version.as_deref());
+        }
         if !writes.counts.add_up() {
             return Err(Fault::Refused(StoreError::Constraint {
                 constraint: "counts add up".to_owned(),
@@ -176,13 +202,27 @@ impl Page {
 
         let counts = writes.counts;
         let missed = repairs::candidates(&writes.records, &writes.repairs);
-        let PageWrites { raw, records, dead_letters, resolved, deliveries, .. } = writes;
+        let PageWrites { raw, records, dead_letters, resolved, deliveries, voided, .. } = writes;
         let raw_ids = page_rows::raw(session, scope, raw).await?;
         if self.head.close_superseded {
             page_letters::supersede(session, scope, &records).await?;
         }
         page_letters::resolve(session, scope, &resolved).await?;
-        page_records::records(session, scope, &raw_ids, records).await?;
+        if self.suspect.load(Ordering::Relaxed) && self.refused.get().is_none() {
+            let refused = page_refusals::find(session, scope, &raw_ids, records).await?;
+            // Set once: what is refused after that fails the page.
+            let _ = self.refused.set(refused);
+            return Err(Fault::Again);
+        }
+        if let Err(fault) = page_records::records(session, scope, &raw_ids, records).await {
+            if self.refused.get().is_none() && page_refusals::of_a_row(&fault).is_some() {
+                // One row must not stop the others (P12): the next try looks which one it is.
+                self.suspect.store(true, Ordering::Relaxed);
+                return Err(Fault::Again);
+            }
+            return Err(fault);
+        }
+        page_records::void(session, scope, voided).await?;
         page_letters::dead_letters(session, scope, &raw_ids, dead_letters).await?;
         webhooks_settle::settle(session, scope, &deliveries).await?;
 
@@ -298,6 +338,13 @@ fn only_looked_up(known: &KnownRecords, writes: &PageWrites) -> Result<(), Fault
     let stray = writes.records.iter().find(|record| {
         record.existing.as_ref().is_some_and(|existing| known.get(&record.external_id).map(ids) != Some(ids(existing)))
     });
+    let of_another = |taken: &&Known| !known.values().any(|known| ids(known) == ids(taken));
+    if let Some(taken) = writes.voided.iter().find(of_another) {
+        return Err(Fault::Refused(StoreError::Constraint {
+            constraint: "a stored record is one of those looked up".to_owned(),
+            detail: format!("the link {} in what is taken back", taken.link_id),
+        }));
+    }
     match stray {
         None => Ok(()),
         Some(record) => Err(Fault::Refused(StoreError::Constraint {

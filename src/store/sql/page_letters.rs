@@ -6,6 +6,7 @@ use super::{
     Connection as Session, Db,
     bulk::{self, Insert},
     fault::Fault,
+    letter_retries,
     page_rows::{Shared, raw_id},
 };
 use crate::{
@@ -70,6 +71,7 @@ pub(super) async fn dead_letters(
     letters: Vec<DeadLetterWrite>,
 ) -> Result<(), Fault> {
     let shared = Shared::of(scope);
+    let timed = letter_retries::before(session, scope, &letters).await?;
     let mut left = letters.into_iter();
     while left.len() > 0 {
         let rows = bulk::rows_at_once(left.len());
@@ -105,7 +107,7 @@ pub(super) async fn dead_letters(
         )?;
         query.execute(&mut *session).await?;
     }
-    Ok(())
+    letter_retries::schedule(session, scope, timed).await
 }
 
 /// Closes the open dead letters of (external id, payload hash) in the transaction that writes their records (N3).

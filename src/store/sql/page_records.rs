@@ -13,7 +13,11 @@ use super::{
     store::Statement,
 };
 use crate::{
-    domain::{business::BusinessTable, ids::RawEventId, record::Cell},
+    domain::{
+        business::{self, BusinessTable},
+        ids::RawEventId,
+        record::Cell,
+    },
     store::{
         StoreError,
         page::{Known, PageScope, RecordWrite},
@@ -62,6 +66,12 @@ const UPDATE_LINK: Insert<'_> = Insert {
     )),
     ..INSERT_LINK
 };
+
+const VOID: &str =
+    concat!(" set voided_at = ", now!(), ", last_run_id = ? where connection_id = ? and client_id = ? and id in (");
+const FORGET_PAYLOAD: &str =
+    "update integration_object_links set payload_hash = '', record_hash = '', source_updated_at = null, last_run_id = ?
+    where connection_id = ? and client_id = ? and id in (";
 
 /// Writes business records and their links, new ones and changed ones, table by table.
 pub(super) async fn records(
@@ -194,6 +204,45 @@ async fn update_records(
             },
         )?;
         query.execute(&mut *session).await?;
+    }
+    Ok(())
+}
+
+/// Marks records as taken back. Their links forget the payload, so that the same payload is read as changed when it comes again.
+pub(super) async fn void(session: &mut Session, scope: &PageScope, records: Vec<Known>) -> Result<(), Fault> {
+    let mut left = records;
+    while let Some(first) = left.first() {
+        let name = first.internal_table.clone();
+        let table = business::table(&name).ok_or_else(|| {
+            Fault::Refused(StoreError::Inconsistent {
+                table: "integration_object_links",
+                column: "internal_table",
+                row: first.link_id.to_string(),
+                detail: "is no business table".to_owned(),
+            })
+        })?;
+        let (now, others): (Vec<_>, Vec<_>) = left.into_iter().partition(|known| known.internal_table == name);
+        left = others;
+        for now in now.chunks(bulk::MOST_ROWS) {
+            let slots = bulk::slots_for(now.len());
+            let head = ["update ", table.name, VOID].concat();
+            let mut query = sqlx::query::<super::Db>(bulk::in_list_of(&head, slots, ")"))
+                .bind(scope.run.0)
+                .bind(scope.connection_id.0)
+                .bind(scope.client_id.0);
+            for known in bulk::padded(now, slots) {
+                query = query.bind(known.internal_id.0);
+            }
+            query.execute(&mut *session).await?;
+            let mut query = sqlx::query::<super::Db>(bulk::in_list(FORGET_PAYLOAD, slots, ")"))
+                .bind(scope.run.0)
+                .bind(scope.connection_id.0)
+                .bind(scope.client_id.0);
+            for known in bulk::padded(now, slots) {
+                query = query.bind(known.link_id);
+            }
+            query.execute(&mut *session).await?;
+        }
     }
     Ok(())
 }

@@ -11,18 +11,23 @@ const OF_LINKS: &str = "select l.id as position, r.id, r.external_id, r.payload,
     from integration_object_links l join integration_raw_events r on r.id = l.raw_event_id
     where l.connection_id = ? and l.client_id = (select c.client_id from integration_connections c where c.id = ?)
       and l.id > ? and r.stream = ? and r.connection_id = l.connection_id
+      -- What was taken back comes back with a pull, not with a replay.
+      and l.payload_hash <> ''
     order by l.id limit ?";
 macro_rules! of_dead_letters {
-    ($end:literal) => {
+    ($($end:expr),+) => {
         concat!(
             "select e.id as position, r.id, r.external_id, r.payload, r.payload_hash, r.received_at
              from integration_sync_errors e join integration_raw_events r on r.id = e.raw_event_id
              where e.connection_id = ? and e.stream = ? and e.open_slot = 1 and e.id > ?
                and r.connection_id = e.connection_id",
-            $end
+            $($end),+
         )
     };
 }
+/// What is due is few: through ix_integration_sync_errors_due.
+const OF_DUE_LETTERS: &str =
+    of_dead_letters!(" and e.status = 'retry_scheduled' and e.next_retry_at <= ", now!(), " order by e.id limit ?");
 const OF_DEAD_LETTERS: &str = of_dead_letters!(" order by e.id limit ?");
 const OF_THESE_DEAD_LETTERS: &str = of_dead_letters!(" and e.id in (");
 
@@ -79,7 +84,19 @@ pub(super) async fn of_dead_letters(
     Ok(events)
 }
 
-fn event(row: &super::Row) -> Result<(i64, RawEvent), Fault> {
+pub(super) async fn of_due_letters(
+    inner: &Inner,
+    connection: ConnectionId,
+    stream: &str,
+    after: i64,
+    limit: u32,
+) -> Result<Vec<(i64, RawEvent)>, Fault> {
+    let query = sqlx::query::<Db>(OF_DUE_LETTERS).bind(connection.0).bind(stream).bind(after);
+    let rows = inner.rows(query.bind(i64::from(limit))).await?;
+    rows.iter().map(event).collect()
+}
+
+pub(super) fn event(row: &super::Row) -> Result<(i64, RawEvent), Fault> {
     let cells = Cells::of("integration_raw_events", row);
     let event = RawEvent {
         id: RawEventId(cells.int("id")?),

@@ -127,6 +127,11 @@ pub(super) fn settings_error(error: &sqlx::Error) -> StoreError {
     StoreError::Settings(format!("database.url cannot be used: {error}"))
 }
 
+/// Whether a trigger refused the statement.
+pub(super) fn is_of_a_trigger(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(|error| error.code().as_deref() == Some("1811"))
+}
+
 /// Result codes, sorted by what can be done about them.
 pub(super) fn classify(during: &'static str, error: &dyn DatabaseError) -> Class {
     let code: i32 = error.code().and_then(|code| code.parse().ok()).unwrap_or(1);
