@@ -10,7 +10,7 @@ use super::{
     credential,
     exit::Exit,
     failure::Failure,
-    gate, launch, names,
+    field_maps, gate, launch, names,
     print::{self, Output, notices},
     run_once,
 };
@@ -18,7 +18,7 @@ use crate::{
     connector::{ConnectorError, ErrorKind, TrafficMeter},
     domain::status::{ConnectionStatus, Environment, RunOrigin},
     launch::halted,
-    pipeline::preview::preview,
+    pipeline::{in_force::in_force, preview::preview},
     scheduler::worker::{Assignment, Task},
     store::{
         SharedStore,
@@ -98,10 +98,12 @@ async fn show(app: &App, store: &SharedStore, key: &str, out: Output) -> Done {
         }
     }
     let refusal = gate::refusal(app, store, &connection).await?.unwrap_or_default();
-    let document =
-        json!({"connection": connection, "jobs": jobs, "last_runs": last_runs, "keeps_from_running": refusal});
+    let maps = field_maps::of_connection(app, store, &connection, &jobs).await?;
+    let document = json!({"connection": connection, "jobs": jobs, "last_runs": last_runs, "field_maps": maps,
+        "keeps_from_running": refusal});
     app.show(out, &document, |view| {
         let mut text = print::catalogue::connection_show(view, &connection, &jobs, &last_runs);
+        text.push_str(&field_maps::table(view, &maps));
         if !refusal.is_empty() {
             text.push_str("\nkeeps it from running\n\n");
             for line in &refusal {
@@ -188,10 +190,11 @@ async fn show_preview(
     for job in &jobs {
         let name = &job.spec.stream;
         let folder = worker.catalogue.folder(&job.provider_key);
-        let map = folder.map(|f| f.usable_map(name)).transpose().map_err(|e| connector_failure(&e))?.flatten();
+        let states = store.field_maps(Some(&job.provider_key)).await?;
+        let entry = folder.map_or(Ok(None), |f| in_force(f, name, &states)).map_err(|e| connector_failure(&e))?;
         let shown = preview(
             connector.as_ref(),
-            map.map(std::convert::AsRef::as_ref),
+            entry.as_ref().map(|entry| entry.map.as_ref()),
             &connection.spec.provider_account_id,
             &worker.clock,
             name,

@@ -7,7 +7,10 @@ use tokio_util::sync::CancellationToken;
 use super::{App, Done, args::RunArgs, credential, exit::Exit, failure::Failure, gate, run_once::parse_shard, safety};
 use crate::{
     lifecycle,
-    scheduler::due::{self, DaemonOptions},
+    scheduler::{
+        due::{self, DaemonOptions},
+        retention,
+    },
     server,
     telemetry::{chain, recorder::Recorder},
 };
@@ -64,9 +67,13 @@ pub async fn run(app: &App, args: &RunArgs) -> Done {
     );
     let (vault, patience) = (Arc::clone(&worker.vault), options.shutdown);
     let alarm = tokio::spawn(alarm.run(app.settings.alerts.every, stop.clone()));
+    let retention = tokio::spawn(app.retention(Arc::clone(&store)).run(retention::EVERY, stop.clone()));
     tokio::join!(due::daemon(worker, options, recorder, stop.clone()), gate::keep_reviewing(app, &store, &stop));
     if let Err(error) = alarm.await {
         tracing::error!(error = %error, "the look for alerts ended abnormally");
+    }
+    if let Err(error) = retention.await {
+        tracing::error!(error = %error, "taking away old rows ended abnormally");
     }
     ended.cancel();
     if let Some(listening) = listening {

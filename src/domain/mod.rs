@@ -9,6 +9,7 @@ pub mod counts;
 pub mod cursor;
 pub mod gate;
 pub mod ids;
+pub mod map_version;
 pub mod metric;
 pub mod record;
 pub mod schedule;

@@ -6,6 +6,8 @@
 //!  normalise.rs     decides the bucket of each item: the only place where counts are made
 //!  store.commit_page   one transaction: fence, raw rows, records, links, dead letters, ledger, cursor, counts
 //!  replay.rs        the same decision over raw rows that are already there, without the provider
+//!  in_force.rs      which version of a field map all of them take
+//!  shadow.rs        what another version would make of the same raw rows, and nothing written
 //! ```
 //!
 //! Invariants, each with a test whose name says it:
@@ -18,10 +20,12 @@
 
 pub mod budget;
 pub mod gatekeeper;
+pub mod in_force;
 pub mod normalise;
 pub mod preview;
 pub mod pull;
 pub mod replay;
+pub mod shadow;
 pub mod stage;
 
 use std::{sync::Arc, time::Duration};

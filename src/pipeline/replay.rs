@@ -120,7 +120,13 @@ impl Replay {
 }
 
 /// Decides a batch. Pure, as the decision over a pulled page is.
-fn decide(map: &FieldMap, account: &str, stream: &str, events: &[RawEvent], known: &KnownRecords) -> PageWrites {
+pub(super) fn decide(
+    map: &FieldMap,
+    account: &str,
+    stream: &str,
+    events: &[RawEvent],
+    known: &KnownRecords,
+) -> PageWrites {
     let mut writes = PageWrites::default();
     // Of several dead letters of one record only the latest raw event may become the record.
     let mut latest: std::collections::HashMap<&str, usize> = std::collections::HashMap::new();
@@ -151,8 +157,11 @@ fn decide(map: &FieldMap, account: &str, stream: &str, events: &[RawEvent], know
                 let stored = known.get(&event.external_id);
                 let record_hash = row.fingerprint();
                 writes.resolved.push((event.external_id.clone(), event.payload_hash.clone()));
-                if stored.is_some_and(|k| k.record_hash == record_hash && k.payload_hash == event.payload_hash) {
+                if let Some(same) =
+                    stored.filter(|k| k.record_hash == record_hash && k.payload_hash == event.payload_hash)
+                {
                     writes.counts.unchanged += 1;
+                    writes.remapped.push(same.link_id);
                     continue;
                 }
                 let (bucket, reason) = match stored {

@@ -21,5 +21,6 @@ mod heartbeat;
 pub mod holder;
 mod identity;
 pub mod policy;
+pub mod retention;
 pub mod webhook_out;
 pub mod worker;

@@ -67,6 +67,8 @@ pub(super) const STEPS: &[Step] = steps! {
     "0034" "integration_raw_events_indexes",
     "0035" "crm_leads_indexes",
     "0036" "crm_lead_events_indexes",
+    "0042" "core_clients_archived_at",
+    "0043" "retention_indexes",
 };
 
 /// What the steps make: tables and the view, by name. A step that makes nothing changes what another has made.

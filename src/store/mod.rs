@@ -13,6 +13,7 @@ pub mod checks;
 pub mod credentials;
 pub mod dead_letters;
 pub mod error;
+pub mod field_maps;
 pub mod launch;
 pub mod lease;
 pub mod metrics;
@@ -23,6 +24,7 @@ pub mod open;
 pub mod page;
 pub mod quality;
 pub mod reports;
+pub mod retention;
 pub mod rights;
 pub mod runs;
 pub mod schema;
@@ -37,6 +39,7 @@ pub use open::{OpenOptions, open};
 /// Everything the daemon asks of a database.
 pub trait Store:
     catalogue::CatalogueStore
+    + field_maps::FieldMapStore
     + lease::LeaseStore
     + page::PageStore
     + runs::RunStore
@@ -44,6 +47,7 @@ pub trait Store:
     + checks::CheckStore
     + metrics::MetricStore
     + reports::ReportStore
+    + retention::RetentionStore
     + quality::QualityStore
     + launch::LaunchStore
     + alerts::AlertStore
@@ -55,6 +59,7 @@ pub trait Store:
 
 impl<T> Store for T where
     T: catalogue::CatalogueStore
+        + field_maps::FieldMapStore
         + lease::LeaseStore
         + page::PageStore
         + runs::RunStore
@@ -62,6 +67,7 @@ impl<T> Store for T where
         + checks::CheckStore
         + metrics::MetricStore
         + reports::ReportStore
+        + retention::RetentionStore
         + quality::QualityStore
         + launch::LaunchStore
         + alerts::AlertStore

@@ -263,7 +263,7 @@ on_both_engines!(a_call_on_a_schema_that_is_not_there_says_so, |db| {
         document: "d".to_owned(),
         activated_by: "ada".to_owned(),
     };
-    let answer = db.store().remember_field_map(&map).await;
+    let answer = db.store().activate_field_map(&map, None).await;
     assert!(matches!(&answer, Err(StoreError::Schema(text)) if text.contains("tidegate migrate")), "{answer:?}");
 });
 

@@ -174,13 +174,14 @@ impl Page {
         }
 
         let counts = writes.counts;
-        let PageWrites { raw, records, dead_letters, resolved, .. } = writes;
+        let PageWrites { raw, records, remapped, dead_letters, resolved, .. } = writes;
         let raw_ids = page_rows::raw(session, scope, raw).await?;
         if self.head.close_superseded {
             page_letters::supersede(session, scope, &records).await?;
         }
         page_letters::resolve(session, scope, &resolved).await?;
         page_records::records(session, scope, &raw_ids, records).await?;
+        page_rows::restamp(session, scope, &remapped).await?;
         page_letters::dead_letters(session, scope, &raw_ids, dead_letters).await?;
 
         let cursor = if kept { None } else { self.head.cursor.as_ref() };

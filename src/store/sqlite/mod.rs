@@ -76,6 +76,8 @@ mod dead_letters;
 mod declare;
 #[path = "../sql/fault.rs"]
 mod fault;
+#[path = "../sql/field_maps.rs"]
+mod field_maps;
 #[path = "../sql/finish.rs"]
 mod finish;
 #[path = "../sql/launch.rs"]
@@ -118,6 +120,8 @@ mod quality_runs;
 mod raw;
 #[path = "../sql/reports.rs"]
 mod reports;
+#[path = "../sql/retention.rs"]
+mod retention;
 #[path = "../sql/runs.rs"]
 mod runs;
 #[path = "../sql/schema.rs"]
