@@ -25,6 +25,8 @@ mod doctor;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod field_maps;
+#[cfg(test)]
 mod files;
 #[cfg(test)]
 mod grants;
@@ -62,6 +64,8 @@ mod quality_commands;
 mod quality_ground;
 #[cfg(test)]
 mod quality_isolation;
+#[cfg(test)]
+mod retention;
 #[cfg(test)]
 mod runbook;
 #[cfg(test)]
