@@ -65,12 +65,12 @@ impl Retention {
         for kind in Kind::ALL {
             let Some(keep) = self.rules.keep.get(&kind) else { continue };
             let mut taken = Taken { kind, table: kind.table(), rows: 0, whole: false };
-            let mut steps = 0;
-            while !stop.is_cancelled() && !(bounded && steps >= MOST_STEPS) {
+            let mut left = if bounded { MOST_STEPS } else { u32::MAX };
+            while !stop.is_cancelled() && left > 0 {
+                left -= 1;
                 let step = Step { kind, keep: *keep, after: places.remove(&kind), limit: BATCH, dry };
                 let swept = self.store.sweep(&step).await?;
                 taken.rows += swept.rows;
-                steps += 1;
                 let Some(place) = swept.place else {
                     taken.whole = true;
                     break;
