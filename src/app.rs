@@ -22,6 +22,7 @@ use crate::{
         alarm::Alarm,
         holder::Holder,
         repairs::RepairOptions,
+        retention::{self, Retention},
         webhook_out::WebhookOut,
         worker::{Worker, WorkerOptions},
     },
@@ -29,6 +30,7 @@ use crate::{
     store::{
         SharedStore, StoreError,
         open::{OpenOptions, open},
+        retention::Kind,
     },
     system_clock::SystemClock,
     telemetry::recorder::Recorder,
@@ -116,6 +118,7 @@ impl App {
                     .iter()
                     .map(|map| MapFacts {
                         stream: map.stream.clone(),
+                        version: map.version.clone(),
                         table: map.table.name,
                         columns: map.columns().map(str::to_owned).collect(),
                     })
@@ -284,6 +287,22 @@ impl App {
                 burst: webhooks.burst,
             },
         })
+    }
+
+    /// What takes away old rows.
+    pub fn retention(&self, store: SharedStore) -> Retention {
+        let days = &self.settings.retention;
+        let keep = [
+            (Kind::Raw, days.raw),
+            (Kind::Deliveries, days.webhooks),
+            (Kind::DeadLetters, days.dead_letters),
+            (Kind::Runs, days.runs),
+            (Kind::Checks, days.checks),
+            (Kind::ArchivedRaw, days.archived_clients),
+            (Kind::ArchivedDeliveries, days.archived_clients),
+        ];
+        let keep = keep.into_iter().filter_map(|(kind, keep)| Some((kind, keep?))).collect();
+        Retention { store, clock: Arc::clone(&self.clock), rules: retention::Rules { keep } }
     }
 
     fn worker_options(&self) -> WorkerOptions {

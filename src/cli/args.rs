@@ -96,6 +96,8 @@ pub enum Command {
     /// What somebody has to look at, once for as long as it lasts.
     #[command(subcommand)]
     Alerts(AlertsCommand),
+    /// Take away what is old and nobody needs, as the daemon does once an hour ([retention] of the settings).
+    Retention(RetentionArgs),
     /// Check settings, connector folders, field maps, checks, metrics, controls, alert rules and declarations: all errors at once.
     Validate(ValidateArgs),
     /// Look at everything an installation needs: database, schema, rights, clock, connectors, network, listener, key, log.
@@ -346,8 +348,30 @@ pub struct NormalizeArgs {
     #[arg(long = "stream", value_name = "STREAM")]
     pub streams: Vec<String>,
     /// Map every stored record again (what is meant when a field map has changed), and its open dead letters.
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["diff", "activate"])]
     pub replay: bool,
+    /// Show what another version of the field map would change, records and clients' numbers; write nothing.
+    #[arg(long, conflicts_with = "activate")]
+    pub diff: bool,
+    /// Put a version of a provider's field map in force, also a former one, and map all stored records through it.
+    #[arg(long, requires_all = ["map_version", "reason"])]
+    pub activate: bool,
+    /// Which version. --diff takes the highest that is not in force when it is not named.
+    #[arg(long, value_name = "VERSION")]
+    pub map_version: Option<String>,
+    /// Whose field maps are activated: a version is in force for all connections of a provider.
+    #[arg(long, value_name = "KEY", requires = "activate", conflicts_with = "connections")]
+    pub provider: Option<String>,
+    /// Why a version is activated; kept in event_admin_actions.
+    #[arg(long, value_parser = reason, requires = "activate")]
+    pub reason: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct RetentionArgs {
+    /// Tell what would go; take nothing away.
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 #[derive(Debug, Args)]

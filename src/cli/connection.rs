@@ -10,7 +10,7 @@ use super::{
     credential,
     exit::Exit,
     failure::Failure,
-    gate, launch, names,
+    field_maps, gate, launch, names,
     print::{self, Output, notices},
     run_once, webhook,
 };
@@ -18,7 +18,7 @@ use crate::{
     connector::{ConnectorError, ErrorKind, TrafficMeter},
     domain::status::{ConnectionStatus, Environment, RunOrigin},
     launch::halted,
-    pipeline::preview::preview,
+    pipeline::{in_force::in_force, preview::preview},
     scheduler::worker::{Assignment, Task},
     store::{
         SharedStore,
@@ -106,12 +106,14 @@ async fn show(app: &App, store: &SharedStore, key: &str, out: Output) -> Done {
     let filter = BatchFilter { connection_key: Some(key.to_owned()), limit: IMPORTS_SHOWN, ..BatchFilter::default() };
     let imports = store.import_batches(&filter).await?;
     let endpoint = store.webhook_endpoint(connection.id, connection.client_id).await?;
+    let maps = field_maps::of_connection(app, store, &connection, &jobs).await?;
     let document = json!({
-        "connection": connection, "jobs": jobs, "last_runs": last_runs, "webhook": endpoint, "keeps_from_running": refusal,
-        "imports": imports,
+        "connection": connection, "jobs": jobs, "last_runs": last_runs, "field_maps": maps, "webhook": endpoint,
+        "keeps_from_running": refusal, "imports": imports,
     });
     app.show(out, &document, |view| {
         let mut text = print::catalogue::connection_show(view, &connection, &jobs, &last_runs);
+        text.push_str(&field_maps::table(view, &maps));
         text.push_str(&webhook::shown(view, endpoint.as_ref()));
         if !imports.is_empty() {
             text.push_str(&format!("\nlatest imports\n\n{}", print::imports::batch_list(view, &imports)));
@@ -202,10 +204,11 @@ async fn show_preview(
     for job in &jobs {
         let name = &job.spec.stream;
         let folder = worker.catalogue.folder(&job.provider_key);
-        let map = folder.map(|f| f.usable_map(name)).transpose().map_err(|e| connector_failure(&e))?.flatten();
+        let states = store.field_maps(Some(&job.provider_key)).await?;
+        let entry = folder.map_or(Ok(None), |f| in_force(f, name, &states)).map_err(|e| connector_failure(&e))?;
         let shown = preview(
             connector.as_ref(),
-            map.map(std::convert::AsRef::as_ref),
+            entry.as_ref().map(|entry| entry.map.as_ref()),
             &connection.spec.provider_account_id,
             &worker.clock,
             name,

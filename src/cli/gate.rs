@@ -46,7 +46,8 @@ impl Gate {
     /// What stands in the connector folders about a connection; `None` when its folder is not here.
     fn declared(&self, connection: &Connection) -> Option<Declared> {
         let folder = self.catalogue.folder(&connection.spec.provider_key)?;
-        let usable = folder.streams.iter().filter(|s| matches!(folder.usable_map(&s.name), Ok(Some(_))));
+        let usable =
+            folder.streams.iter().filter(|s| folder.map(&s.name).is_some() && folder.broken_map(&s.name).is_none());
         let mapped_streams = usable.map(|stream| stream.name.clone()).collect();
         let fed_metrics =
             self.feeds.of(&connection.spec.provider_key).map(|feed| feed.metrics.clone()).unwrap_or_default();

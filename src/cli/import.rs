@@ -127,14 +127,13 @@ async fn ground(app: &App, store: SharedStore, args: &FileArgs) -> Result<Ground
             "declare it under the connection's `jobs:` as {{ stream: {stream}, schedule: manual }}, then: tidegate apply -f FILE"
         )));
     };
-    let usable = folder.usable_map(&stream).map(|_| ()).map_err(|error| connection::connector_failure(&error));
-    usable?;
-    let map = worker.field_map(job.id).await?.ok_or_else(|| {
-        Failure::usage(format!(
-            "stream '{stream}' of provider '{provider}' has no field map: its rows could not be mapped"
-        ))
-        .remedy(format!("write {}", folder.dir.join(format!("mappings/{stream}.yaml")).display()))
-    })?;
+    let map =
+        worker.field_map(job.id).await?.map_err(|error| connection::connector_failure(&error))?.ok_or_else(|| {
+            Failure::usage(format!(
+                "stream '{stream}' of provider '{provider}' has no field map: its rows could not be mapped"
+            ))
+            .remedy(format!("write {}", folder.dir.join(format!("mappings/{stream}.yaml")).display()))
+        })?;
     let label = label(&store, &connection, args.source_label.as_deref()).await?;
     Ok(Ground { store, worker, connection, job, map, spec, label })
 }

@@ -12,6 +12,7 @@ pub mod doctor;
 pub mod errors;
 pub mod exit;
 pub mod failure;
+mod field_maps;
 pub mod gate;
 pub mod grants;
 pub mod import;
@@ -26,6 +27,7 @@ pub mod portal;
 pub mod print;
 pub mod provider;
 pub mod quality;
+pub mod retention;
 pub mod run;
 pub mod run_once;
 pub mod runs;
@@ -56,7 +58,7 @@ use crate::{
     metrics::{Definitions, Feeds},
     pipeline::gatekeeper::Gatekeeper,
     quality::Rules,
-    scheduler::{alarm::Alarm, worker::Worker},
+    scheduler::{alarm::Alarm, retention::Retention, worker::Worker},
     settings::{Settings, SettingsErrors},
     store::{SharedStore, StoreError, schema::SchemaState},
     telemetry::{self, recorder::Recorder},
@@ -195,6 +197,11 @@ impl App {
         self.inner.door(worker, recorder, wake)
     }
 
+    /// What takes away old rows.
+    pub fn retention(&self, store: SharedStore) -> Retention {
+        self.inner.retention(store)
+    }
+
     /// The alert rules, or all that is wrong with them.
     pub fn alert_rules(&self) -> Result<AlertRules, Failure> {
         self.inner.alert_rules().map_err(|lines| wrong_rules(&lines))
@@ -223,7 +230,7 @@ pub async fn dispatch(cli: &Cli, settings: Settings) -> Done {
         Command::Grants(args) => grants::run(&app, args, out),
         Command::Apply(args) => apply::apply(&app, args, out).await,
         Command::Export => apply::export(&app, out).await,
-        Command::Provider(command) => provider::run(&app, command, out),
+        Command::Provider(command) => provider::run(&app, command, out).await,
         Command::Connection(command) => connection::run(&app, command, out).await,
         Command::Credential(command) => credential::run(&app, command, out).await,
         Command::Jobs(command) => jobs::run(&app, command, out).await,
@@ -236,6 +243,7 @@ pub async fn dispatch(cli: &Cli, settings: Settings) -> Done {
         Command::Metrics(command) => metrics::run(&app, command, out).await,
         Command::Portal(command) => portal::run(&app, command, out).await,
         Command::Quality(command) => quality::run(&app, command, out).await,
+        Command::Retention(args) => retention::run(&app, args, out).await,
         Command::Doctor => doctor::run(&app, out).await,
         Command::Healthcheck => healthcheck(&app, out).await,
         Command::Validate(args) => validate::run(&app, args, None, out),

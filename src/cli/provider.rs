@@ -1,4 +1,5 @@
-//! `tidegate provider …`: the connector catalogue. Needs no database: what is in the folders is what there is.
+//! `tidegate provider …`: the connector catalogue. What is in the folders is what there is; the database is asked only which of several
+//! versions of a field map is in force, and is not needed for anything else.
 
 use super::{
     App, Done,
@@ -10,20 +11,24 @@ use super::{
         notices,
     },
 };
-use crate::connector::registry::ProviderFolder;
+use crate::{
+    connector::registry::ProviderFolder,
+    pipeline::in_force::{in_force, waiting},
+    store::field_maps::FieldMapState,
+};
 
 /// Does a `provider` command.
 ///
 /// # Errors
 /// See [`Failure`].
-pub fn run(app: &App, command: &ProviderCommand, out: Output) -> Done {
+pub async fn run(app: &App, command: &ProviderCommand, out: Output) -> Done {
     let (catalogue, problems) = app.load_catalogue();
     for problem in &problems {
         notices::warn(&problem.to_string());
     }
     match command {
         ProviderCommand::List => {
-            let views: Vec<ProviderView> = catalogue.folders().map(|f| view(f)).collect();
+            let views: Vec<ProviderView> = catalogue.folders().map(|f| view(f, &[])).collect();
             app.show(out, &views, |v| provider_list(v, &views))
         }
         ProviderCommand::Show { key } => {
@@ -33,19 +38,35 @@ pub fn run(app: &App, command: &ProviderCommand, out: Output) -> Done {
                 Failure::usage(format!("there is no provider '{key}'{near}"))
                     .remedy("tidegate provider list shows all; connectors.dirs names the folders")
             })?;
-            let shown = view(folder);
+            let shown = view(folder, &states(app, folder).await);
             app.show(out, &shown, |v| provider_show(v, &shown))
         }
     }
 }
 
-fn view(folder: &ProviderFolder) -> ProviderView {
+/// What was activated, where a stream has several versions to choose from.
+async fn states(app: &App, folder: &ProviderFolder) -> Vec<FieldMapState> {
+    if folder.streams.iter().all(|stream| folder.maps_of(&stream.name).count() < 2) {
+        return Vec::new();
+    }
+    let read = async { Ok::<_, Failure>(app.store().await?.field_maps(Some(&folder.provider_key)).await?) };
+    read.await.unwrap_or_else(|failure| {
+        notices::warn(&format!("which field maps are in force cannot be read: {}", failure.message));
+        Vec::new()
+    })
+}
+
+fn view(folder: &ProviderFolder, states: &[FieldMapState]) -> ProviderView {
+    let in_force = |stream: &str| in_force(folder, stream, states).ok().flatten().map(|entry| entry.map);
     let streams = folder.streams.iter().map(|stream| ProviderStreamView {
         name: stream.name.clone(),
         primary_key: stream.primary_key.iter().map(|path| path.join(".")).collect::<Vec<_>>().join(", "),
         sync_modes: stream.sync_modes.iter().map(ToString::to_string).collect(),
         cursor_field: stream.cursor_field.clone(),
-        field_map: folder.map(&stream.name).map(|map| format!("{} -> {}", map.version, map.table.name)),
+        field_map: in_force(&stream.name).map(|map| format!("{} -> {}", map.version, map.table.name)),
+        waiting: in_force(&stream.name)
+            .map(|map| waiting(folder, &stream.name, &map.version).iter().map(|map| map.version.clone()).collect())
+            .unwrap_or_default(),
     });
     ProviderView {
         provider_key: folder.provider_key.clone(),

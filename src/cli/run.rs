@@ -10,7 +10,7 @@ use crate::{
     lifecycle,
     scheduler::{
         due::{self, DaemonOptions},
-        intake,
+        intake, retention,
     },
     server,
     service_manager::ServiceManager,
@@ -77,6 +77,7 @@ pub async fn run(app: &App, args: &RunArgs) -> Done {
     manager.ready();
     let (vault, patience) = (Arc::clone(&worker.vault), options.shutdown);
     let alarm = tokio::spawn(alarm.run(app.settings.alerts.every, stop.clone()));
+    let retention = tokio::spawn(app.retention(Arc::clone(&store)).run(retention::EVERY, stop.clone()));
     let pulse = Arc::clone(&manager);
     tokio::join!(
         intake::daemon(Arc::clone(&worker), Arc::clone(&recorder), wake, shard, options.shutdown, stop.clone()),
@@ -89,6 +90,9 @@ pub async fn run(app: &App, args: &RunArgs) -> Done {
     );
     if let Err(error) = alarm.await {
         tracing::error!(error = %error, "the look for alerts ended abnormally");
+    }
+    if let Err(error) = retention.await {
+        tracing::error!(error = %error, "taking away old rows ended abnormally");
     }
     ended.cancel();
     if let Some(listening) = listening {

@@ -208,6 +208,27 @@ pub async fn assignments(app: &App, store: SharedStore, assignments: Vec<Assignm
 
 /// As [`assignments`]; `refused` are told beside the runs.
 async fn all(app: &App, store: SharedStore, assignments: Vec<Assignment>, refused: &[PassedOver], out: Output) -> Done {
+    let (exit, documents) = done(app, store, assignments).await?;
+    if out.json {
+        let document = if refused.is_empty() {
+            json!({"runs": documents})
+        } else {
+            json!({"runs": documents, "refused": refused})
+        };
+        app.show(out, &document, |_| String::new())?;
+    }
+    Ok(exit)
+}
+
+/// As [`assignments`], with a document for each run instead of an answer on standard output.
+///
+/// # Errors
+/// See [`Failure`].
+pub async fn done(
+    app: &App,
+    store: SharedStore,
+    assignments: Vec<Assignment>,
+) -> Result<(Exit, Vec<serde_json::Value>), Failure> {
     let stop = lifecycle::stop_on_signals()?;
     let names: HashMap<JobId, (String, String)> = store
         .jobs(&JobFilter::default())
@@ -260,15 +281,7 @@ async fn all(app: &App, store: SharedStore, assignments: Vec<Assignment>, refuse
         notices::tell(&format!("stopped: {} jobs were not begun", total - reports.len()));
         exit = exit.worse(Exit::TryLater);
     }
-    if out.json {
-        let document = if refused.is_empty() {
-            json!({"runs": documents})
-        } else {
-            json!({"runs": documents, "refused": refused})
-        };
-        app.show(out, &document, |_| String::new())?;
-    }
-    Ok(exit)
+    Ok((exit, documents))
 }
 
 /// The last line of a run: how it ended, and what to do if it did not end well.

@@ -18,6 +18,7 @@ use crate::{
         ids::RunId,
         status::{RunOrigin, RunStatus},
     },
+    pipeline::in_force,
     scheduler::worker::{Assignment, Task},
     store::{
         SharedStore,
@@ -133,11 +134,13 @@ async fn void(app: &App, store: SharedStore, id: RunId, reason: &str, dry_run: b
 async fn plan(app: &App, store: &SharedStore, run: &Run) -> Result<Plan, Failure> {
     let (catalogue, _) = app.load_catalogue();
     let folder = catalogue.folder(&run.provider_key);
-    let map = folder.map(|folder| folder.usable_map(&run.stream)).transpose();
-    let map = map.map_err(|error| Failure::usage(error.to_string()))?.flatten().ok_or_else(|| {
-        Failure::usage(format!("stream '{}' has no field map to put records back through", run.stream))
-            .remedy("tidegate provider show KEY lists the maps")
-    })?;
+    let states = store.field_maps(Some(&run.provider_key)).await?;
+    let map = folder.map(|folder| in_force::in_force(folder, &run.stream, &states)).transpose();
+    let map =
+        map.map_err(|error| Failure::usage(error.to_string()))?.flatten().map(|entry| entry.map).ok_or_else(|| {
+            Failure::usage(format!("stream '{}' has no field map to put records back through", run.stream))
+                .remedy("tidegate provider show KEY lists the maps")
+        })?;
     let connection = connection::find(store, &run.connection_key).await?.id;
     let mut plan =
         Plan { run: run.id, connection: run.connection_key.clone(), stream: run.stream.clone(), ..Plan::default() };

@@ -11,13 +11,14 @@ use std::{
 };
 
 use super::{
-    Connector, ConnectorError, ErrorKind, StreamSpec,
+    Connector, ConnectorError, StreamSpec,
     credential::CredentialSource,
     file::{FileConnector, FileSource},
     http::HttpGate,
     manifest::{Manifest, ManifestConnector},
 };
 use crate::{
+    domain::map_version,
     mapping::FieldMap,
     metrics::ProviderMetrics,
     webhook::{StreamFacts, WebhookDeclaration},
@@ -41,7 +42,7 @@ pub struct ProviderFolder {
     /// Lines for `provider show`: the limits that the folder declares.
     pub limits: Vec<String>,
     pub streams: Vec<StreamSpec>,
-    /// Field maps by stream.
+    /// Field maps by stream, of each the lowest version first.
     pub maps: Vec<Arc<FieldMap>>,
     /// Files under `mappings/` that could not be loaded.
     pub broken_maps: Vec<PathBuf>,
@@ -112,29 +113,25 @@ impl ProviderFolder {
         }
     }
 
-    /// The field map of a stream, the last by version where there are several.
+    /// The highest version of a stream's field map, which need not be the one in force (`pipeline::in_force`).
     pub fn map(&self, stream: &str) -> Option<&Arc<FieldMap>> {
-        self.maps.iter().rev().find(|map| map.stream == stream)
+        self.maps_of(stream).last()
     }
 
-    /// As [`ProviderFolder::map`], for work that is kept.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Settings`] when a map file of the stream cannot be loaded (`contacts.yaml`, `contacts.2.yaml`), or any one
-    /// while the stream has no map: without its map its records would be ignored one and all, and the cursor would go past them.
-    pub fn usable_map(&self, stream: &str) -> Result<Option<&Arc<FieldMap>>, ConnectorError> {
-        let map = self.map(stream);
-        let of_stream = |file: &PathBuf| {
+    /// All versions of a stream's field map, the lowest first.
+    pub fn maps_of(&self, stream: &str) -> impl Iterator<Item = &Arc<FieldMap>> {
+        self.maps.iter().filter(move |map| map.stream == stream)
+    }
+
+    /// The file of a stream's field map that cannot be loaded (`contacts.yaml`, `contacts.2.yaml`); any one that cannot while the
+    /// stream has no map at all: without its map its records would be ignored one and all, and the cursor would go past them.
+    pub fn broken_map(&self, stream: &str) -> Option<&Path> {
+        let no_map = self.map(stream).is_none();
+        let of_stream = |file: &Path| {
             let stem = file.file_stem().unwrap_or_default().to_string_lossy();
             stem.strip_prefix(stream).is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric()))
         };
-        match self.broken_maps.iter().find(|file| map.is_none() || of_stream(file)) {
-            None => Ok(map),
-            Some(file) => {
-                let what = format!("the field map {} cannot be loaded; see tidegate validate", file.display());
-                Err(ConnectorError::new(ErrorKind::Settings, what))
-            }
-        }
+        self.broken_maps.iter().map(PathBuf::as_path).find(|file| no_map || of_stream(file))
     }
 }
 
@@ -381,15 +378,33 @@ fn maps(dir: &Path, provider_key: &str, problems: &mut Vec<LoadProblem>) -> (Vec
                 let what = format!("version {} of the map of {} stands in two files", map.version, map.stream);
                 problems.push(LoadProblem::new(&file, what, "give one of them another version"));
             }
-            Ok(map) => maps.push(Arc::new(map)),
+            Ok(map) => match maps.iter().find(|other| other.stream == map.stream && kind(other) != kind(&map)) {
+                None => maps.push(Arc::new(map)),
+                Some(other) => {
+                    let (table, object_type) = kind(other);
+                    let what = format!(
+                        "versions {} and {} of the map of {} do not write the same",
+                        other.version, map.version, map.stream
+                    );
+                    let remedy = format!(
+                        "keep `table: {table}` and `object_type: {object_type}`, or give it a stream of its own"
+                    );
+                    problems.push(LoadProblem::new(&file, what, &remedy));
+                }
+            },
             Err(found) => problems.extend(found.into_iter().map(|problem| LoadProblem::of(&file, problem))),
         }
         if problems.len() > before {
             broken.push(file);
         }
     }
-    maps.sort_by(|a, b| (&a.stream, &a.version).cmp(&(&b.stream, &b.version)));
+    maps.sort_by(|a, b| a.stream.cmp(&b.stream).then_with(|| map_version::compare(&a.version, &b.version)));
     (maps, broken)
+}
+
+/// What the versions of a map have in common: records keep their table.
+fn kind(map: &FieldMap) -> (&'static str, &str) {
+    (map.table.name, &map.object_type)
 }
 
 #[cfg(test)]

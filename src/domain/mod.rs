@@ -10,6 +10,7 @@ pub mod cursor;
 pub mod external_id;
 pub mod gate;
 pub mod ids;
+pub mod map_version;
 pub mod metric;
 pub mod record;
 pub mod redacted;

@@ -37,6 +37,11 @@ pub(super) fn compile(provider_key: &str, file_name: &str, text: &str) -> Result
     }
 }
 
+/// Whether a file's stem is the stream, with or without a version behind it: `contacts`, `contacts.2`.
+fn names(stem: &str, stream: &str) -> bool {
+    stem.strip_prefix(stream).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
 fn read(
     provider_key: &str,
     file_name: &str,
@@ -49,11 +54,16 @@ fn read(
     let stream = name(&mut top, "stream", "name the stream as the manifest does", problems);
     let object_type = name(&mut top, "object_type", "name what a record is, e.g. contact", problems);
     if let Some(stream) = &stream
-        && FilePath::new(file_name).file_stem().and_then(|stem| stem.to_str()) != Some(stream.as_str())
+        && !FilePath::new(file_name).file_stem().and_then(|stem| stem.to_str()).is_some_and(|stem| names(stem, stream))
     {
         let message = format!("the stream is `{stream}`, the file's name says another");
         let line = top.get("stream").and_then(|node| node.line);
-        problems.push(MapProblem::new(line, "stream", message, format!("name the file {stream}.yaml")));
+        problems.push(MapProblem::new(
+            line,
+            "stream",
+            message,
+            format!("name the file {stream}.yaml, or {stream}.VERSION.yaml beside it"),
+        ));
     }
     let table = table(&mut top, problems);
     let mut compiler = Compiler {

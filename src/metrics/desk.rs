@@ -94,14 +94,15 @@ impl Desk<'_> {
     /// Those of the store, here as below.
     pub async fn entries(&self, client: ClientId, metric: Option<&str>) -> Result<Vec<Entry>, StoreError> {
         let mut entries: BTreeMap<(String, String), Entry> = BTreeMap::new();
+        let states = if self.feeds.have_versions() { self.store.field_maps(None).await? } else { Vec::new() };
         for connection in self.store.connections().await? {
             let live = self.environments.contains(&connection.spec.environment);
             if connection.client_id != client || connection.status == ConnectionStatus::Revoked || !live {
                 continue;
             }
-            let keys = self.feeds.of(&connection.spec.provider_key).map_or(&[][..], |feed| &feed.metrics);
-            for key in keys.iter().filter(|key| metric.is_none_or(|wanted| wanted == *key)) {
-                let Some(definition) = self.definitions.get(key) else { continue };
+            let fed = self.feeds.fed(&connection.spec.provider_key, self.definitions, &states);
+            for definition in fed.filter(|definition| metric.is_none_or(|wanted| wanted == definition.key)) {
+                let key = &definition.key;
                 let label = connection.spec.source_label.clone();
                 let entry = entries.entry((key.clone(), label.clone())).or_insert_with(|| Entry {
                     definition: Arc::clone(definition),

@@ -2,14 +2,18 @@
 //!
 //! Owns the file's form and the check that what a metric reads is written by somebody. Refuses to know connections.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     definitions::{Definitions, MetricProblem},
     parse,
 };
 use crate::{
-    domain::metric::{Aggregation, Definition, Source},
+    domain::{
+        map_version,
+        metric::{Aggregation, Definition, Source},
+    },
+    store::field_maps::{FieldMapState, standing},
     yaml::{self, Dialect, NodeValue, Problem, Table, nearest},
 };
 
@@ -48,6 +52,7 @@ impl ProviderMetrics {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MapFacts {
     pub stream: String,
+    pub version: String,
     pub table: &'static str,
     pub columns: Vec<String>,
 }
@@ -61,6 +66,7 @@ pub struct ProviderFacts {
     /// Where `metrics.yaml` stands, for problems.
     pub file: String,
     pub metrics: ProviderMetrics,
+    /// All versions of each stream's map; those of one stream write the same table.
     pub maps: Vec<MapFacts>,
     /// Some field map could not be loaded: what is fed is not judged, for that is told already.
     pub maps_broken: bool,
@@ -74,9 +80,22 @@ pub struct Feed {
     /// Which stream writes which table.
     pub streams: Vec<(String, &'static str)>,
     pub names: Vec<String>,
+    /// What each version writes, where a stream has several of them; else nothing.
+    versions: Vec<MapFacts>,
 }
 
 impl Feed {
+    /// Whether a metric that some version of the maps feeds is fed by those in force. `states`: as the store gives them.
+    fn is_fed(&self, provider_key: &str, definition: &Definition, states: &[FieldMapState]) -> bool {
+        let in_force = |map: &&MapFacts| {
+            let versions = self.versions.iter().filter(|other| other.stream == map.stream);
+            let stands = standing(states, provider_key, &map.stream).map(|state| state.version.as_str());
+            map_version::in_force(versions.map(|other| other.version.as_str()), stands) == Some(&map.version)
+        };
+        let maps: Vec<&MapFacts> = self.versions.iter().filter(in_force).collect();
+        self.versions.is_empty() || unfed(definition, &maps).is_none()
+    }
+
     /// The streams whose runs make a source complete: those that write its table. For what is counted about runs and cards, all.
     pub fn streams_of(&self, source: Source) -> Option<Vec<&str>> {
         match source {
@@ -116,6 +135,7 @@ impl Feeds {
             let mut keys: Vec<(String, Option<u64>)> = provider.metrics.feeds.clone();
             keys.extend(provider.metrics.own.iter().map(|own| (own.key.clone(), None)));
             let mut metrics = Vec::new();
+            let all: Vec<&MapFacts> = provider.maps.iter().collect();
             for (key, line) in keys {
                 match definitions.get(&key) {
                     None => {
@@ -125,7 +145,7 @@ impl Feeds {
                         );
                         told.push(told_of(&provider, line, format!("there is no metric `{key}`"), &remedy));
                     }
-                    Some(definition) => match unfed(definition, &provider.maps).filter(|_| !provider.maps_broken) {
+                    Some(definition) => match unfed(definition, &all).filter(|_| !provider.maps_broken) {
                         None => metrics.push(key),
                         Some((message, remedy)) => told.push(told_of(&provider, line, message, &remedy)),
                     },
@@ -133,14 +153,36 @@ impl Feeds {
             }
             metrics.sort();
             metrics.dedup();
-            let streams = provider.maps.into_iter().map(|map| (map.stream, map.table)).collect();
-            feeds.by_provider.insert(provider.provider_key, Feed { metrics, streams, names: provider.names });
+            let mut streams: Vec<_> = provider.maps.iter().map(|map| (map.stream.clone(), map.table)).collect();
+            streams.sort_unstable();
+            streams.dedup();
+            let several = streams.len() < provider.maps.len() && !provider.maps_broken;
+            let versions = if several { provider.maps } else { Vec::new() };
+            feeds.by_provider.insert(provider.provider_key, Feed { metrics, streams, names: provider.names, versions });
         }
         (feeds, told)
     }
 
     pub fn of(&self, provider_key: &str) -> Option<&Feed> {
         self.by_provider.get(provider_key)
+    }
+
+    /// Whether it hangs on the versions in force what is fed.
+    pub fn have_versions(&self) -> bool {
+        self.by_provider.values().any(|feed| !feed.versions.is_empty())
+    }
+
+    /// The metrics that a provider feeds with the field maps that are in force by `states`.
+    pub fn fed<'f>(
+        &'f self,
+        provider_key: &'f str,
+        definitions: &'f Definitions,
+        states: &'f [FieldMapState],
+    ) -> impl Iterator<Item = &'f Arc<Definition>> {
+        self.of(provider_key).into_iter().flat_map(move |feed| {
+            let known = feed.metrics.iter().filter_map(|key| definitions.get(key));
+            known.filter(move |definition| feed.is_fed(provider_key, definition, states))
+        })
     }
 
     /// The providers that feed a metric.
@@ -158,9 +200,9 @@ fn told_of(provider: &ProviderFacts, line: Option<u64>, message: String, remedy:
 }
 
 /// Why no map of the provider feeds a metric; `None` when one does.
-fn unfed(definition: &Definition, maps: &[MapFacts]) -> Option<(String, String)> {
+fn unfed(definition: &Definition, maps: &[&MapFacts]) -> Option<(String, String)> {
     let Source::Records(table) = definition.source else { return None };
-    let of_table: Vec<&MapFacts> = maps.iter().filter(|map| map.table == table.name).collect();
+    let of_table: Vec<&&MapFacts> = maps.iter().filter(|map| map.table == table.name).collect();
     if of_table.is_empty() {
         let message = format!("{} reads {}, which no field map of this provider writes", definition.key, table.name);
         return Some((message, "add a field map, or take the metric out of feeds".to_owned()));

@@ -12,6 +12,7 @@ pub mod feeds;
 mod parse;
 mod parse_rows;
 pub mod publish;
+pub mod shadow;
 pub mod snapshot;
 #[cfg(test)]
 mod tests;

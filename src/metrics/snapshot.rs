@@ -12,7 +12,7 @@ use crate::{
     domain::{
         clock::Timestamp,
         ids::RunId,
-        metric::{Aggregation, Condition, CurrencyRule, Definition, Source},
+        metric::{Aggregation, CurrencyRule, Definition, Source},
         status::{RunStatus, SnapshotOrigin},
     },
     store::{
@@ -141,53 +141,76 @@ fn told(number: Result<Number, NoNumber>, gap: Option<String>, run_ids: &[RunId]
     }
 }
 
+/// The rows of a query as a definition reads them, grouped.
+pub(super) struct Grouped {
+    pub part: Vec<Group>,
+    /// Of a share: what it is a share of.
+    pub whole: Vec<Group>,
+    /// Rows of any time, for their currency, where the window has none to tell.
+    pub ever: Vec<Group>,
+}
+
 async fn measure(
     store: &SharedStore,
     definition: &Definition,
     rows: &RowQuery,
 ) -> Result<Result<Number, NoNumber>, StoreError> {
-    Ok(match &definition.aggregation {
-        Aggregation::Count => compute::rows(&store.metric_groups(rows, Measure::Rows).await?),
-        Aggregation::MinutesBetween { from, to } => {
-            compute::minutes(&store.metric_groups(rows, Measure::Times { from, to }).await?)
-        }
-        Aggregation::Share { of } => {
-            let whole = RowQuery { filter: of.clone(), ..rows.clone() };
-            let both: Vec<Condition> = of.iter().chain(&rows.filter).cloned().collect();
-            let part = RowQuery { filter: both, ..rows.clone() };
-            let part = store.metric_groups(&part, Measure::Rows).await?;
-            compute::share(&part, &store.metric_groups(&whole, Measure::Rows).await?)
-        }
-        Aggregation::Sum(column) | Aggregation::Average(column) | Aggregation::Median(column) => {
-            let measure = Measure::Number(column);
-            let groups = store.metric_groups(rows, measure).await?;
-            let currency = match &definition.currency {
-                None => Ok(None),
-                Some(rule) => {
-                    let known = known_currencies(store, rule, rows, measure, &groups).await?;
-                    compute::currency(rule, &groups, &known).map(Some)
-                }
-            };
-            currency.and_then(|currency| match definition.aggregation {
-                Aggregation::Average(_) => compute::average(&groups, currency),
-                Aggregation::Median(_) => compute::median(&groups, currency),
-                _ => compute::sum(&groups, currency),
-            })
-        }
-    })
+    Ok(number(definition, &grouped(store, definition, rows, false).await?))
 }
 
-/// A window without rows still has the source's currency: asked of its rows of any time.
-async fn known_currencies(
+/// Reads the rows. `ever`: those of any time too, also when the window has some.
+///
+/// # Errors
+/// Those of the store.
+pub(super) async fn grouped(
     store: &SharedStore,
-    rule: &CurrencyRule,
+    definition: &Definition,
     rows: &RowQuery,
-    measure: Measure,
-    groups: &[Group],
-) -> Result<Vec<Group>, StoreError> {
-    if *rule == CurrencyRule::OfRows && groups.is_empty() {
-        let ever = RowQuery { window: None, ..rows.clone() };
-        return store.metric_groups(&ever, measure).await;
+    ever: bool,
+) -> Result<Grouped, StoreError> {
+    let (mut part, mut whole) = (rows.clone(), None);
+    let what = match &definition.aggregation {
+        Aggregation::Count => Measure::Rows,
+        Aggregation::MinutesBetween { from, to } => Measure::Times { from, to },
+        Aggregation::Share { of } => {
+            part.filter = of.iter().chain(&rows.filter).cloned().collect();
+            whole = Some(RowQuery { filter: of.clone(), ..rows.clone() });
+            Measure::Rows
+        }
+        Aggregation::Sum(column) | Aggregation::Average(column) | Aggregation::Median(column) => {
+            Measure::Number(column)
+        }
+    };
+    let groups = store.metric_groups(&part, what).await?;
+    let whole = match whole {
+        Some(whole) => store.metric_groups(&whole, what).await?,
+        None => Vec::new(),
+    };
+    // A window without rows still has the source's currency: asked of its rows of any time.
+    let of_rows = definition.currency == Some(CurrencyRule::OfRows);
+    let ever = if of_rows && (ever || groups.is_empty()) {
+        store.metric_groups(&RowQuery { window: None, ..part }, what).await?
+    } else {
+        Vec::new()
+    };
+    Ok(Grouped { part: groups, whole, ever })
+}
+
+/// The number of grouped rows, or why there is none.
+pub(super) fn number(definition: &Definition, rows: &Grouped) -> Result<Number, NoNumber> {
+    let groups = &rows.part;
+    match &definition.aggregation {
+        Aggregation::Count => compute::rows(groups),
+        Aggregation::MinutesBetween { .. } => compute::minutes(groups),
+        Aggregation::Share { .. } => compute::share(groups, &rows.whole),
+        Aggregation::Sum(_) | Aggregation::Average(_) | Aggregation::Median(_) => {
+            let currency =
+                definition.currency.as_ref().map(|rule| compute::currency(rule, groups, &rows.ever)).transpose()?;
+            match definition.aggregation {
+                Aggregation::Average(_) => compute::average(groups, currency),
+                Aggregation::Median(_) => compute::median(groups, currency),
+                _ => compute::sum(groups, currency),
+            }
+        }
     }
-    Ok(Vec::new())
 }

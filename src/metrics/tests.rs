@@ -1,7 +1,10 @@
 //! Facts about definitions and feeds: what is refused, all at once, with line and remedy.
 
 use super::*;
-use crate::domain::{metric::Definition, status::MetricUnit};
+use crate::{
+    domain::{metric::Definition, status::MetricUnit},
+    store::field_maps::FieldMapState,
+};
 
 fn load(text: &str) -> Result<Definitions, Vec<String>> {
     Definitions::load(&[("mine.yaml".to_owned(), text.to_owned())])
@@ -146,6 +149,7 @@ fn provider(metrics: ProviderMetrics, columns: &[&str]) -> ProviderFacts {
         metrics,
         maps: vec![MapFacts {
             stream: "contacts".to_owned(),
+            version: "1".to_owned(),
             table: "crm_leads",
             columns: columns.iter().map(|name| (*name).to_owned()).collect(),
         }],
@@ -163,6 +167,32 @@ fn a_feed_is_refused_when_no_map_writes_what_the_metric_reads() {
     assert!(told[1].contains("reads phone_calls, which no field map of this provider writes"), "{told:#?}");
     assert!(told[2].contains("reads first_response_at of crm_leads"), "{told:#?}");
     assert_eq!(feeds.of("sim").unwrap().metrics, Vec::<String>::new());
+}
+
+#[test]
+fn p17_a_metric_that_only_a_waiting_map_feeds_is_not_fed_until_that_map_is_in_force() {
+    let state = |version: &str| FieldMapState {
+        provider_key: "sim".to_owned(),
+        stream: "contacts".to_owned(),
+        version: version.to_owned(),
+        checksum: String::new(),
+        activated_at: "2026-01-01T00:00:00Z".parse().unwrap(),
+        activated_by: "ada".to_owned(),
+    };
+    let metrics = ProviderMetrics::parse("feeds: [lead_volume, response_time]\n", &[]).unwrap();
+    let mut definitions = Definitions::load(&[]).unwrap();
+    let mut facts = provider(metrics, &["received_at"]);
+    let columns = ["received_at", "first_response_at"].map(str::to_owned).to_vec();
+    facts.maps.push(MapFacts { version: "2".to_owned(), columns, ..facts.maps[0].clone() });
+    let (feeds, told) = Feeds::assemble(&mut definitions, vec![facts]);
+    assert_eq!(told, [], "some version feeds both");
+    let fed = |states: &[FieldMapState]| {
+        feeds.fed("sim", &definitions, states).map(|definition| definition.key.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(fed(&[state("1")]), ["lead_volume"]);
+    assert_eq!(fed(&[state("2"), state("1")]), ["lead_volume", "response_time"]);
+    assert_eq!(fed(&[]), ["lead_volume", "response_time"], "the highest is about to be in force");
+    assert_eq!(feeds.of("sim").unwrap().streams, [("contacts".to_owned(), "crm_leads")]);
 }
 
 #[test]

@@ -9,6 +9,8 @@
 //!  repairs.rs       which records of a poll a webhook's delivery should have brought
 //!  replay.rs        the same decision over raw rows that are already there, without the provider
 //!  void.rs          takes back what a run wrote
+//!  in_force.rs      which version of a field map all of them take
+//!  shadow.rs        what another version would make of the same raw rows, and nothing written
 //! ```
 //!
 //! Invariants, each with a test whose name says it:
@@ -22,6 +24,7 @@
 pub mod budget;
 pub mod gatekeeper;
 pub mod import;
+pub mod in_force;
 pub mod intake;
 pub mod normalise;
 pub mod preview;
@@ -30,6 +33,7 @@ pub mod rehearsal;
 pub mod repairs;
 pub mod replay;
 pub mod rows_told;
+pub mod shadow;
 pub mod stage;
 pub mod void;
 

@@ -126,7 +126,7 @@ impl Replay {
 
 /// Decides a batch. Pure, as the decision over a pulled page is. `letters`: what failed is written for the first time, so a record that
 /// only a test batch wrote is not it.
-fn decide(
+pub(super) fn decide(
     map: &FieldMap,
     account: &str,
     stream: &str,
@@ -164,9 +164,10 @@ fn decide(
                 let stored = known.get(&event.external_id);
                 let record_hash = row.fingerprint();
                 writes.resolved.push((event.external_id.clone(), event.payload_hash.clone()));
-                let same = |k: &Known| k.record_hash == record_hash && k.payload_hash == event.payload_hash;
-                if stored.is_some_and(|k| same(k) && !(letters && k.is_test)) {
+                let same = |k: &&Known| k.record_hash == record_hash && k.payload_hash == event.payload_hash;
+                if let Some(same) = stored.filter(same).filter(|k| !(letters && k.is_test)) {
                     writes.counts.unchanged += 1;
+                    writes.remapped.push(same.link_id);
                     continue;
                 }
                 let (bucket, reason) = match stored {

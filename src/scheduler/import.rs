@@ -23,12 +23,12 @@ pub struct FileTask {
 }
 
 impl Worker {
-    /// The field map in force for a job's stream.
+    /// The field map in force for a job's stream; the inner error: it cannot be told, or cannot be loaded.
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn field_map(&self, job: JobId) -> Result<Option<Arc<FieldMap>>, StoreError> {
-        Ok(self.prepare(job).await?.map)
+    pub async fn field_map(&self, job: JobId) -> Result<Result<Option<Arc<FieldMap>>, ConnectorError>, StoreError> {
+        Ok(self.prepare(job).await?.entry.map(|entry| entry.map(|entry| entry.map)))
     }
 
     /// What an import of this file would be; writes nothing by itself.

@@ -29,6 +29,7 @@ pub mod intake;
 pub mod maps;
 pub mod policy;
 pub mod repairs;
+pub mod retention;
 mod take_back;
 pub mod webhook_out;
 pub mod worker;

@@ -26,13 +26,14 @@ use crate::{
     pipeline::{
         Ending, Limits, OnProgress, Outcome, Stop,
         gatekeeper::{Ended, Gatekeeper},
+        in_force::{self, InForce},
         intake::OnSettled,
         pull::Pull,
         replay::{Replay, Selection},
     },
     store::{
         SharedStore, StoreError,
-        catalogue::{Connection, FieldMapVersion, Job},
+        catalogue::{Connection, Job},
         lease::{Claim, Claimed, Held},
         page::PageScope,
     },
@@ -127,7 +128,10 @@ pub struct Worker {
 pub(super) struct Prepared {
     pub(super) job: Job,
     pub(super) connection: Connection,
+    /// The field map in force.
     pub(super) map: Option<Arc<FieldMap>>,
+    /// How it stands, or why none can be used.
+    pub(super) entry: Result<Option<InForce>, ConnectorError>,
 }
 
 impl Worker {
@@ -186,8 +190,13 @@ impl Worker {
         let job = self.store.job(id).await?.ok_or_else(|| gone("the job"))?;
         let connection =
             self.store.connection(&job.spec.connection_key).await?.ok_or_else(|| gone("the job's connection"))?;
-        let map = self.catalogue.folder(&job.provider_key).and_then(|f| f.map(&job.spec.stream)).cloned();
-        Ok(Prepared { job, connection, map })
+        let states = self.store.field_maps(Some(&job.provider_key)).await?;
+        let entry = match self.catalogue.folder(&job.provider_key) {
+            Some(folder) => in_force::of_loaded(folder, &job.spec.stream, &states).await,
+            None => Ok(None),
+        };
+        let map = entry.as_ref().ok().and_then(|entry| entry.as_ref().map(|entry| Arc::clone(&entry.map)));
+        Ok(Prepared { job, connection, map, entry })
     }
 
     async fn held(
@@ -259,13 +268,7 @@ impl Worker {
         stop: &Stop,
         on_progress: OnProgress,
     ) -> Outcome {
-        let folder = self.catalogue.folder(&prepared.job.provider_key);
-        if let Some(Err(error)) = folder.map(|folder| folder.usable_map(&held.stream)) {
-            return Outcome::of(Ending::Connector(error));
-        }
-        if let Some(map) = &prepared.map
-            && let Err(ending) = self.in_force(map, held.open_dead_letters > 0).await
-        {
+        if let Err(ending) = self.enter(&prepared.entry, held.open_dead_letters > 0).await {
             return Outcome::of(ending);
         }
         match &assignment.task {
@@ -295,19 +298,17 @@ impl Worker {
         }
     }
 
-    pub(super) async fn remember(&self, map: &FieldMap) -> Result<(), Ending> {
-        let version = FieldMapVersion {
-            provider_key: map.provider_key.clone(),
-            stream: map.stream.clone(),
-            version: map.version.clone(),
-            checksum: map.checksum.clone(),
-            document: map.document.clone(),
-            activated_by: "tidegate".to_owned(),
-        };
-        match self.store.remember_field_map(&version).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(text)) => Err(Ending::Connector(ConnectorError::new(ErrorKind::Settings, text))),
-            Err(error) => Err(Ending::Store(error)),
+    /// Sees to it that the map in force is so in the store too; where dead letters wait, that those of another version are due.
+    async fn enter(&self, entry: &Result<Option<InForce>, ConnectorError>, letters: bool) -> Result<(), Ending> {
+        let wrong = |text: &str| Ending::Connector(ConnectorError::new(ErrorKind::Settings, text));
+        match entry {
+            Err(error) => Err(wrong(&error.message)),
+            Ok(None) => Ok(()),
+            Ok(Some(entry)) => match in_force::enter(&self.store, entry, letters).await {
+                Ok(Ok(_)) => Ok(()),
+                Ok(Err(text)) => Err(wrong(&text)),
+                Err(error) => Err(Ending::Store(error)),
+            },
         }
     }
 

@@ -15,6 +15,7 @@ mod log;
 mod metrics;
 mod pipeline;
 mod quality;
+mod retention;
 mod scheduler;
 mod server;
 #[cfg(test)]
@@ -38,6 +39,7 @@ pub use log::LogSettings;
 pub use metrics::MetricSettings;
 pub use pipeline::PipelineSettings;
 pub use quality::QualitySettings;
+pub use retention::RetentionSettings;
 pub use scheduler::SchedulerSettings;
 pub use server::ServerSettings;
 pub use vault::{VaultKey, VaultSettings};
@@ -68,6 +70,7 @@ pub struct Settings {
     pub metrics: MetricSettings,
     pub quality: QualitySettings,
     pub alerts: AlertSettings,
+    pub retention: RetentionSettings,
 }
 
 impl Settings {
@@ -108,6 +111,7 @@ impl Settings {
             metrics: MetricSettings::read(&mut values),
             quality: QualitySettings::read(&mut values),
             alerts: AlertSettings::read(&mut values),
+            retention: RetentionSettings::read(&mut values),
         };
         if values.problems.is_empty() { Ok(settings) } else { Err(SettingsErrors(values.problems)) }
     }
@@ -133,6 +137,7 @@ pub fn keys() -> impl Iterator<Item = &'static Key> {
         metrics::KEYS,
         quality::KEYS,
         alerts::KEYS,
+        retention::KEYS,
     ]
     .into_iter()
     .flatten()

@@ -184,9 +184,5 @@ pub trait CatalogueStore: Send + Sync {
     /// The explicit reset (P2): forgets cursor, its order and the resume position; writes the act. Refused while leased.
     async fn reset_cursor(&self, id: JobId, action: &AdminAction) -> Result<bool, StoreError>;
 
-    /// Keeps a field map's text when it is first used. Gives an error text when the same version stands with another
-    /// checksum: a changed map needs a new version.
-    async fn remember_field_map(&self, map: &FieldMapVersion) -> Result<Result<(), String>, StoreError>;
-
     async fn admin_actions(&self, limit: u32) -> Result<Vec<(Timestamp, AdminAction)>, StoreError>;
 }

@@ -72,6 +72,8 @@ pub(super) const STEPS: &[Step] = steps! {
     "0039" "integration_sync_runs_repaired",
     "0040" "data_import_batches",
     "0041" "integration_sync_errors_retry",
+    "0042" "core_clients_archived_at",
+    "0043" "retention_indexes",
 };
 
 /// What the steps make: tables and the view, by name. A step that makes nothing changes what another has made.

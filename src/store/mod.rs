@@ -13,6 +13,7 @@ pub mod checks;
 pub mod credentials;
 pub mod dead_letters;
 pub mod error;
+pub mod field_maps;
 pub mod imports;
 pub mod launch;
 pub mod lease;
@@ -25,6 +26,7 @@ pub mod page;
 pub mod quality;
 pub mod repairs;
 pub mod reports;
+pub mod retention;
 pub mod rights;
 pub mod runs;
 pub mod schema;
@@ -41,6 +43,7 @@ pub use open::{OpenOptions, open};
 /// Everything the daemon asks of a database.
 pub trait Store:
     catalogue::CatalogueStore
+    + field_maps::FieldMapStore
     + lease::LeaseStore
     + page::PageStore
     + runs::RunStore
@@ -48,6 +51,7 @@ pub trait Store:
     + checks::CheckStore
     + metrics::MetricStore
     + reports::ReportStore
+    + retention::RetentionStore
     + quality::QualityStore
     + launch::LaunchStore
     + alerts::AlertStore
@@ -63,6 +67,7 @@ pub trait Store:
 
 impl<T> Store for T where
     T: catalogue::CatalogueStore
+        + field_maps::FieldMapStore
         + lease::LeaseStore
         + page::PageStore
         + runs::RunStore
@@ -70,6 +75,7 @@ impl<T> Store for T where
         + checks::CheckStore
         + metrics::MetricStore
         + reports::ReportStore
+        + retention::RetentionStore
         + quality::QualityStore
         + launch::LaunchStore
         + alerts::AlertStore

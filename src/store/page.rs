@@ -137,6 +137,8 @@ pub struct PageWrites {
     pub raw: Vec<RawWrite>,
     pub records: Vec<RecordWrite>,
     pub dead_letters: Vec<DeadLetterWrite>,
+    /// Links of records that the page's field map gives the same row as the one before: they are its records from now on.
+    pub remapped: Vec<i64>,
     /// Close open dead letters of (stream, external id, payload hash): a replay that went through (N3).
     pub resolved: Vec<(String, String)>,
     /// What becomes of the webhook deliveries whose records the page decides.

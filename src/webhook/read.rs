@@ -140,10 +140,18 @@ fn listed<'v>(value: &'v Value, path: &Path, depth: usize, events: &mut Vec<&'v 
     };
     match value {
         Value::Array(items) if segment.name == "*" => {
-            items.iter().fold(true, |all, item| listed(item, path, depth + 1, events) && all)
+            let mut all = true;
+            for item in items {
+                all &= listed(item, path, depth + 1, events);
+            }
+            all
         }
         Value::Object(fields) if segment.name == "*" => {
-            fields.values().fold(true, |all, item| listed(item, path, depth + 1, events) && all)
+            let mut all = true;
+            for item in fields.values() {
+                all &= listed(item, path, depth + 1, events);
+            }
+            all
         }
         Value::Object(fields) => fields.get(&segment.name).is_some_and(|next| listed(next, path, depth + 1, events)),
         Value::Array(items) => {

@@ -61,6 +61,15 @@ async fn p19_the_printed_users_can_do_their_work_and_nothing_else() {
             let runtime = as_user(db, &name("runtime"), password).await;
             runtime.ok("insert into core_clients (client_key, name, status) values ('acme', 'Acme', 'active')").await;
             runtime.ok("update core_clients set name = 'Acme Plumbing'").await;
+            for table in [
+                "integration_raw_events",
+                "integration_sync_pages",
+                "integration_sync_errors",
+                "integration_sync_runs",
+                "data_quality_checks",
+            ] {
+                runtime.ok(&format!("delete from {table}")).await;
+            }
             for statement in [
                 "create table x (id int)",
                 "create temporary table x (id int)",
@@ -70,6 +79,10 @@ async fn p19_the_printed_users_can_do_their_work_and_nothing_else() {
                 "truncate table core_clients",
                 "delete from core_clients",
                 "delete from event_admin_actions",
+                "delete from crm_leads",
+                "delete from metric_snapshots",
+                "delete from report_metrics",
+                "update data_quality_checks set status = 'passed'",
                 "update event_admin_actions set actor = 'x'",
                 "update _sqlx_migrations set success = true",
                 "create user x",

@@ -27,6 +27,8 @@ mod doctor;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod field_maps;
+#[cfg(test)]
 mod files;
 #[cfg(test)]
 mod grants;
@@ -70,6 +72,8 @@ mod quality_ground;
 mod quality_isolation;
 #[cfg(test)]
 mod redacted;
+#[cfg(test)]
+mod retention;
 #[cfg(test)]
 mod runbook;
 #[cfg(test)]

@@ -72,6 +72,7 @@ pub fn feeds(definitions: &mut Definitions, metrics: &[&str]) -> Feeds {
         .iter()
         .map(|table| MapFacts {
             stream: "contacts".to_owned(),
+            version: "1".to_owned(),
             table: table.name,
             columns: table.columns.iter().map(|column| column.name.to_owned()).collect(),
         })

@@ -132,7 +132,7 @@ async fn scenario(db: &TestDatabase) -> Vec<(String, Value)> {
         activated_by: "ada".to_owned(),
     };
     for checksum in ["one", "one", "two"] {
-        notes.add("a field map", store.remember_field_map(&map(checksum)).await.expect("an answer"));
+        notes.add("a field map", store.activate_field_map(&map(checksum), None).await.expect("an answer"));
     }
 
     // Work.

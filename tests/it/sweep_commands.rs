@@ -176,6 +176,10 @@ const LEAVES: &[(&str, Leaf)] = &[
         Within(&[
             ("normalize --replay --connection acme-hubspot", 0),
             ("normalize --connection acme-hubspot", 0),
+            ("normalize --diff --connection acme-hubspot --json", 0),
+            ("normalize --diff --map-version 1 --connection acme-hubspot", 0),
+            ("normalize --activate --connection acme-hubspot --map-version 1 --reason sweep", 0),
+            ("normalize --diff --connection acme-hubspot --stream deals", 2),
             ("normalize --replay --connection acme-hubspot --stream deals", 2),
         ]),
     ),
@@ -221,6 +225,7 @@ const LEAVES: &[(&str, Leaf)] = &[
             ("alerts list --connection acme-hubspot", 0),
         ]),
     ),
+    ("retention", Global("goes by age over the rows of all clients, and tells counts")),
     ("validate", Global("looks at files")),
     ("doctor", Global("looks at the whole installation")),
     ("healthcheck", Global("says whether the database answers")),

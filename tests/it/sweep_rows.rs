@@ -51,8 +51,30 @@ pub fn lines() -> Vec<Line> {
         ("CatalogueStore::activate_connection", Global("a person names the connection; its key is the context")),
         ("CatalogueStore::set_job_status", Global("the job was read by its connection and stream")),
         ("CatalogueStore::reset_cursor", Global("the job was read by its connection and stream")),
-        ("CatalogueStore::remember_field_map", Global("field maps are a provider's")),
+        ("FieldMapStore::field_maps", Global("field maps are a provider's")),
+        ("FieldMapStore::activate_field_map", Global("field maps are a provider's")),
+        foreign!("FieldMapStore::stored_rows", |g| {
+            let ids = [g.known.internal_id];
+            let table = &tidegate::domain::business::CRM_LEADS;
+            for (connection, client) in g.crossed() {
+                assert_eq!(g.store.stored_rows(client, connection, table, &ids).await.unwrap(), []);
+            }
+            let own = g.store.stored_rows(g.bolt.client, g.bolt.connection, table, &ids).await.unwrap();
+            assert_eq!(own.len(), 1);
+        }),
+        foreign!("FieldMapStore::records_without_raw", |g| {
+            for (connection, client) in g.crossed() {
+                assert_eq!(g.store.records_without_raw(client, connection, "contact").await.unwrap(), 0);
+            }
+        }),
+        foreign!("FieldMapStore::mapped_by", |g| {
+            for (connection, client) in g.crossed() {
+                assert_eq!(g.store.mapped_by(client, connection).await.unwrap(), []);
+            }
+            assert!(!g.store.mapped_by(g.bolt.client, g.bolt.connection).await.unwrap().is_empty());
+        }),
         ("CatalogueStore::admin_actions", Global("the history of all acts, for operators")),
+        ("RetentionStore::sweep", Global("goes by age over the rows of all clients, and tells counts")),
         ("LeaseStore::due_jobs", Global("a worker takes the jobs of all clients")),
         ("LeaseStore::due_but_leased", Global("a worker looks at the jobs of all clients")),
         ("LeaseStore::next_due_in", Global("a span until any job is due")),
@@ -267,7 +289,12 @@ fn rewriting(known: Known) -> Decide {
 /// Settles a delivery.
 fn settling(id: DeliveryId) -> Decide {
     Arc::new(move |_| PageWrites {
-        deliveries: vec![DeliveryEnd { id, raw: None, status: DeliveryStatus::Ignored, reason: Some("forged".to_owned()) }],
+        deliveries: vec![DeliveryEnd {
+            id,
+            raw: None,
+            status: DeliveryStatus::Ignored,
+            reason: Some("forged".to_owned()),
+        }],
         ..PageWrites::default()
     })
 }

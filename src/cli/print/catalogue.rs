@@ -8,6 +8,7 @@ use super::{
     words::{NONE, maybe_time, or_none, plain, time_and_age},
 };
 use crate::{
+    cli::field_maps::FieldMapView,
     domain::clock::Timestamp,
     store::{
         catalogue::{AdminAction, Client, Connection, Job},
@@ -140,8 +141,10 @@ pub struct ProviderStreamView {
     pub primary_key: String,
     pub sync_modes: Vec<String>,
     pub cursor_field: Option<String>,
-    /// Version and table of the field map, e.g. `2026-11-01 -> crm_leads`; `None`: nothing maps it.
+    /// Version and table of the field map in force, e.g. `2026-11-01 -> crm_leads`; `None`: nothing maps it.
     pub field_map: Option<String>,
+    /// Higher versions in the folder, which wait to be activated.
+    pub waiting: Vec<String>,
 }
 
 /// `tidegate provider list`
@@ -193,12 +196,16 @@ pub fn provider_show(view: &View, provider: &ProviderView) -> String {
     let columns = [text("stream"), text("key"), text("sync modes"), text("cursor field"), text("field map")];
     let mut grid = Grid::new(view, &columns);
     for stream in &provider.streams {
+        let field_map = stream.field_map.as_ref().map(|map| match stream.waiting.as_slice() {
+            [] => map.clone(),
+            waiting => format!("{map} (waiting: {})", waiting.join(", ")),
+        });
         grid.row([
             stream.name.clone(),
             stream.primary_key.clone(),
             stream.sync_modes.join(", "),
             or_none(stream.cursor_field.as_deref()),
-            or_none(stream.field_map.as_deref()),
+            or_none(field_map.as_deref()),
         ]);
     }
     out.push_str(&grid.or("it offers no streams"));
@@ -207,6 +214,42 @@ pub fn provider_show(view: &View, provider: &ProviderView) -> String {
         out.extend(provider.webhook.iter().map(|line| format!("{}\n", plain(line))));
     }
     out
+}
+
+/// The field maps of a connection's streams.
+pub fn field_map_list(view: &View, maps: &[FieldMapView]) -> String {
+    let columns = [
+        text("stream"),
+        text("in force"),
+        text("since"),
+        text("by"),
+        text("waiting"),
+        number("records"),
+        number("of another version"),
+    ];
+    let mut grid = Grid::new(view, &columns);
+    let mut notes = String::new();
+    for map in maps {
+        grid.row([
+            map.stream.clone(),
+            or_none(map.in_force.as_deref()),
+            maybe_time(map.activated_at, view.now),
+            or_none(map.activated_by.as_deref()),
+            if map.waiting.is_empty() { NONE.to_owned() } else { map.waiting.join(", ") },
+            map.records.to_string(),
+            map.records_of_other_versions.to_string(),
+        ]);
+        if let Some(problem) = &map.problem {
+            notes.push_str(&format!("{}: {}\n", plain(&map.stream), plain(problem)));
+        }
+        if map.records_of_other_versions > 0 {
+            notes.push_str(&format!(
+                "{}: tidegate normalize --replay maps records of other versions again; what the map in force leaves out or fails keeps its row\n",
+                plain(&map.stream)
+            ));
+        }
+    }
+    grid.text() + &notes
 }
 
 /// The latest human acts.
@@ -258,6 +301,7 @@ mod tests {
                 sync_modes: vec!["full_refresh".to_owned(), "incremental".to_owned()],
                 cursor_field: Some("updatedAt".to_owned()),
                 field_map: Some("2026-11-01 -> crm_leads".to_owned()),
+                waiting: Vec::new(),
             }],
             webhook: vec!["github: signed, of any age".to_owned(), "push: asks for a fetch of contacts".to_owned()],
             conformance: None,

@@ -6,6 +6,7 @@
 pub mod alerts;
 pub mod catalogue;
 pub mod credentials;
+pub mod diff;
 pub mod doctor;
 pub mod errors;
 pub mod imports;
@@ -17,6 +18,7 @@ pub mod notices;
 pub mod preview;
 pub mod progress;
 pub mod quality;
+mod retention;
 pub mod runs;
 pub mod schema;
 mod table;
@@ -28,6 +30,7 @@ mod samples;
 
 use std::io::{self, IsTerminal, Write};
 
+pub use retention::retention_list;
 use serde::Serialize;
 
 use crate::domain::clock::Timestamp;

@@ -18,8 +18,8 @@ use crate::{
     store::{
         StoreError,
         catalogue::{
-            AdminAction, CatalogueStore, Client, Connection, ConnectionSpec, Declaration, FieldMapVersion, Job,
-            JobFilter, JobSpec, Provider,
+            AdminAction, CatalogueStore, Client, Connection, ConnectionSpec, Declaration, Job, JobFilter, JobSpec,
+            Provider,
         },
     },
 };
@@ -83,15 +83,6 @@ const SET_JOB_STATUS: &str = "update integration_sync_jobs
 const RESET_CURSOR: &str = concat!(
     "update integration_sync_jobs set cursor_state = null, cursor_order = null, resume_position = null
      where id = ? and (lease_until is null or lease_until <= ",
-    now!(),
-    ")"
-);
-const FIELD_MAP: &str =
-    "select checksum from integration_field_mappings where provider_key = ? and stream = ? and version = ?";
-const REMEMBER_FIELD_MAP: &str = concat!(
-    "insert into integration_field_mappings
-         (provider_key, stream, version, checksum, document, activated_by, activated_at)
-     values (?, ?, ?, ?, ?, ?, ",
     now!(),
     ")"
 );
@@ -208,15 +199,6 @@ impl CatalogueStore for Store {
         .await
     }
 
-    async fn remember_field_map(&self, map: &FieldMapVersion) -> Result<Result<(), String>, StoreError> {
-        let map = std::sync::Arc::new(map.clone());
-        self.write("remember a field map", Patience::Short, move |session, _| {
-            let map = std::sync::Arc::clone(&map);
-            Box::pin(async move { remember(session, &map).await })
-        })
-        .await
-    }
-
     async fn admin_actions(
         &self,
         limit: u32,
@@ -262,39 +244,6 @@ impl Store {
             })
         })
         .await
-    }
-}
-
-async fn remember(session: &mut Session, map: &FieldMapVersion) -> Result<Outcome<Result<(), String>>, Fault> {
-    let stands: Option<String> = sqlx::query_scalar::<Db, String>(FIELD_MAP)
-        .bind(&map.provider_key)
-        .bind(&map.stream)
-        .bind(&map.version)
-        .fetch_optional(&mut *session)
-        .await?;
-    match stands {
-        Some(checksum) if checksum == map.checksum => Ok(Outcome::RollBack(Ok(()))),
-        Some(_) => Ok(Outcome::RollBack(Err(format!(
-            "the field map {}/{} was changed but still calls itself version {}: give it a new version",
-            map.provider_key, map.stream, map.version
-        )))),
-        None => {
-            let inserted = sqlx::query::<Db>(REMEMBER_FIELD_MAP)
-                .bind(&map.provider_key)
-                .bind(&map.stream)
-                .bind(&map.version)
-                .bind(&map.checksum)
-                .bind(&map.document)
-                .bind(&map.activated_by)
-                .execute(session)
-                .await;
-            match inserted {
-                Ok(_) => Ok(Outcome::Commit(Ok(()))),
-                // Another run of the same provider was faster: what it wrote is read in the next try.
-                Err(sqlx::Error::Database(error)) if error.is_unique_violation() => Err(Fault::Again),
-                Err(error) => Err(error.into()),
-            }
-        }
     }
 }
 

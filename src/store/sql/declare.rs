@@ -19,6 +19,12 @@ use crate::{
 const CLIENT_ID: &str = concat!("select id from core_clients where client_key = ?", for_update!());
 const INSERT_CLIENT: &str = "insert into core_clients (name, status, client_key) values (?, ?, ?)";
 const UPDATE_CLIENT: &str = "update core_clients set name = ?, status = ? where client_key = ?";
+/// Whoever is archived stays so since then.
+const ARCHIVED_SINCE: &str = concat!(
+    "update core_clients set archived_at = case when status = 'archived' then coalesce(archived_at, ",
+    now!(),
+    ") end where client_key = ?"
+);
 const PROVIDER_ID: &str = concat!("select id from integration_providers where provider_key = ?", for_update!());
 const INSERT_PROVIDER: &str = "insert into integration_providers
     (name, category, auth_type, status, owner, reason, provider_key) values (?, ?, ?, ?, ?, ?, ?)";
@@ -117,7 +123,8 @@ pub(super) async fn note(session: &mut Session, action: &AdminAction) -> Result<
 
 async fn client(session: &mut Session, key: &str, name: &str, status: ClientStatus) -> Result<(), Fault> {
     let text = if id_of(session, CLIENT_ID, key).await?.is_some() { UPDATE_CLIENT } else { INSERT_CLIENT };
-    sqlx::query::<Db>(text).bind(name).bind(status.as_str()).bind(key).execute(session).await?;
+    sqlx::query::<Db>(text).bind(name).bind(status.as_str()).bind(key).execute(&mut *session).await?;
+    sqlx::query::<Db>(ARCHIVED_SINCE).bind(key).execute(session).await?;
     Ok(())
 }
 

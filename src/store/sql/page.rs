@@ -202,7 +202,7 @@ impl Page {
 
         let counts = writes.counts;
         let missed = repairs::candidates(&writes.records, &writes.repairs);
-        let PageWrites { raw, records, dead_letters, resolved, deliveries, voided, .. } = writes;
+        let PageWrites { raw, records, remapped, dead_letters, resolved, deliveries, voided, .. } = writes;
         let raw_ids = page_rows::raw(session, scope, raw).await?;
         if self.head.close_superseded {
             page_letters::supersede(session, scope, &records).await?;
@@ -223,6 +223,7 @@ impl Page {
             return Err(fault);
         }
         page_records::void(session, scope, voided).await?;
+        page_rows::restamp(session, scope, &remapped).await?;
         page_letters::dead_letters(session, scope, &raw_ids, dead_letters).await?;
         webhooks_settle::settle(session, scope, &deliveries).await?;
 

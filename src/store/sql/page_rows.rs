@@ -39,6 +39,8 @@ const INSERT_RAW: Insert<'_> = Insert {
 const SET_RAW: &str = "update integration_raw_events
     set status = ?, reason = ?, run_id = case when run_id = 0 then ? else run_id end
     where connection_id = ? and id in (";
+const RESTAMP: &str = "update integration_object_links set mapping_version = ?
+    where connection_id = ? and client_id = ? and coalesce(mapping_version, '') <> ? and id in (";
 
 /// What is stored of some records. `lock` is the dialect's clause for rows that will be written.
 pub(super) async fn known(
@@ -221,6 +223,24 @@ async fn replay(
                 detail: format!("{matched} of {meant} raw events are those of connection {}", scope.connection_id),
             }));
         }
+    }
+    Ok(())
+}
+
+/// Notes on links that the page's field map stands behind them now; whatever names another connection's link does nothing (P15).
+pub(super) async fn restamp(session: &mut Session, scope: &PageScope, links: &[i64]) -> Result<(), Fault> {
+    let Some(version) = scope.mapping_version.as_deref() else { return Ok(()) };
+    for now in links.chunks(bulk::MOST_ROWS) {
+        let slots = bulk::slots_for(now.len());
+        let mut query = sqlx::query::<Db>(bulk::in_list(RESTAMP, slots, ")"))
+            .bind(version)
+            .bind(scope.connection_id.0)
+            .bind(scope.client_id.0)
+            .bind(version);
+        for id in bulk::padded(now, slots) {
+            query = query.bind(*id);
+        }
+        query.execute(&mut *session).await?;
     }
     Ok(())
 }

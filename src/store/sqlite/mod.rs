@@ -74,6 +74,8 @@ mod credentials;
 mod declare;
 #[path = "../sql/fault.rs"]
 mod fault;
+#[path = "../sql/field_maps.rs"]
+mod field_maps;
 #[path = "../sql/finish.rs"]
 mod finish;
 #[path = "../sql/imports.rs"]
@@ -126,6 +128,8 @@ mod raw;
 mod repairs;
 #[path = "../sql/reports.rs"]
 mod reports;
+#[path = "../sql/retention.rs"]
+mod retention;
 #[path = "../sql/runs.rs"]
 mod runs;
 #[path = "../sql/schema.rs"]
