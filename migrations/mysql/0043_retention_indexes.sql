@@ -42,3 +42,9 @@ set @step = if(@missing, 'create index ix_data_quality_checks_age on data_qualit
 prepare step from @step;
 execute step;
 deallocate prepare step;
+set @missing = (select count(*) = 0 from information_schema.statistics
+    where table_schema = database() and table_name = 'event_webhook_events' and index_name = 'ix_event_webhook_events_age');
+set @step = if(@missing, 'create index ix_event_webhook_events_age on event_webhook_events (received_at)', 'do 0');
+prepare step from @step;
+execute step;
+deallocate prepare step;

@@ -6,3 +6,4 @@ create index if not exists ix_integration_sync_errors_raw on integration_sync_er
 create index if not exists ix_integration_sync_errors_age on integration_sync_errors (resolved_at);
 create index if not exists ix_integration_sync_runs_age on integration_sync_runs (finished_at);
 create index if not exists ix_data_quality_checks_age on data_quality_checks (checked_at);
+create index if not exists ix_event_webhook_events_age on event_webhook_events (received_at);

@@ -161,7 +161,7 @@ mod an_empty_database_is_migrated_once_and_the_second_time_nothing_happens {
         assert_eq!(store.schema_state().await.expect("a state"), SchemaState::Empty);
         assert!(store.migrations().await.expect("a list").iter().all(|step| !step.applied));
         let steps = store.migrate().await.expect("the migrations");
-        assert_eq!(steps.len(), 38);
+        assert_eq!(steps.len(), 43);
         assert_eq!(store.schema_state().await.expect("a state"), SchemaState::Current);
         assert_eq!(store.migrations().await.expect("a list"), steps);
         assert_eq!(store.migrate().await.expect("nothing to do"), []);
@@ -186,7 +186,7 @@ mod processes_that_migrate_at_the_same_moment_queue_up {
         let stores = [db.open().await, db.open().await, db.open().await];
         let done = futures_util::future::join_all(stores.iter().map(|store| store.migrate())).await;
         let steps: usize = done.into_iter().map(|steps| steps.expect("the migrations").len()).sum();
-        assert_eq!(steps, 38, "each step was applied by one of them");
+        assert_eq!(steps, 43, "each step was applied by one of them");
         for store in stores {
             assert_eq!(store.schema_state().await.expect("a state"), SchemaState::Current);
             store.close().await;
