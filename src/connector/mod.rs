@@ -18,6 +18,7 @@
 pub mod credential;
 pub mod error;
 pub mod file;
+mod folder_parts;
 pub mod http;
 pub mod manifest;
 pub mod registry;

@@ -101,8 +101,8 @@ mod tests {
     use super::*;
 
     const MAP: &str = "version: \"1\"\nstream: deals\nobject_type: deal\ntable: field_jobs\naccount: { from: portalId }\nfields:\n  \
-        - { to: title, label: Title, type: text, from: [properties.name, 'a\\.b'], required: true }\n  \
-        - { to: projected_amount, label: Value, type: money, from: amount, currency_from: properties.code, currency_to: currency }\n\
+        - { to: job_number, label: Title, type: text, from: [properties.name, 'a\\.b'], required: true }\n  \
+        - { to: booked_amount, label: Value, type: money, from: amount, currency_from: properties.code, currency_to: currency }\n\
         ignore_when:\n  - { field: kind, equals: test, reason: a test }\n";
 
     #[test]
@@ -112,7 +112,10 @@ mod tests {
             Err(problems) => panic!("{problems:?}"),
         };
         let fields = map.slot_fields();
-        assert_eq!((fields[0].label.as_str(), fields[0].to.as_str(), fields[0].required), ("Title", "title", true));
+        assert_eq!(
+            (fields[0].label.as_str(), fields[0].to.as_str(), fields[0].required),
+            ("Title", "job_number", true)
+        );
         assert_eq!(fields[0].from[0].names, ["properties", "name"]);
         assert_eq!(fields[0].from[1].names, ["a.b"]);
         assert!(!fields[1].required);

@@ -31,7 +31,7 @@ async fn released(worker: &Worker) -> Result<(), StoreError> {
         if let Ok(Some(entry)) = in_force::of_loaded(folder, stream, &states).await
             && let Err(wrong) = in_force::enter(&worker.store, &entry, true).await?
         {
-            tracing::warn!(provider, stream, wrong, "the field map is not put in force");
+            tracing::warn!(provider, stream, error = %wrong, "the field map is not put in force");
         }
     }
     Ok(())

@@ -6,6 +6,7 @@
 //!  worker.rs   one job: claim → pull, intake or replay → finish, with a heartbeat beside it
 //!  identity.rs  whose account a credential opens, asked before the first page
 //!  heartbeat.rs  keeps the lease, hears the shutdown, notices a pause
+//!  pulling.rs  a job's pull as a run
 //!  finish.rs   the run's one final row, when the job is due next
 //!  policy.rs   the one table: how a run ended → status, remedy, when next
 //!  repairs.rs  where polls stand in for lost deliveries
@@ -28,6 +29,7 @@ pub mod import;
 pub mod intake;
 pub mod maps;
 pub mod policy;
+mod pulling;
 pub mod repairs;
 pub mod retention;
 mod take_back;

@@ -56,6 +56,8 @@ pub mod field {
         "took_ms",
         "failures",
         "abandoned",
+        "released",
+        "provider",
         // Alerts, and what was published or held.
         "rule",
         "subject",

@@ -139,8 +139,9 @@ on_both_engines!(a_dead_letter_is_shown_grouped_retried_mended_and_discarded_and
     let id = rest[0]["id"].to_string();
     let one = yard.home.run_ok(&["errors", "discard", &id, "--reason", "not a person", "--json"]).await.json();
     assert_eq!(one["discarded"], 1, "{one}");
-    let none = yard.home.run_ok(&["errors", "discard", &id, "--reason", "again", "--json"]).await.json();
-    assert_eq!(none["discarded"], 0, "{none}");
+    let again = yard.home.run(&["errors", "discard", &id, "--reason", "again", "--json"]).await;
+    assert_eq!(again.code(), Some(2), "{again}");
+    assert!(again.stderr.contains("discarded already"), "{again}");
     assert_eq!(yard.home.run_ok(&["errors", "show", &id, "--json"]).await.json()["status"], "discarded");
     assert_eq!(
         yard.number(

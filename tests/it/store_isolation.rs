@@ -13,11 +13,22 @@ const FILLED: [&str; 6] = [
 ];
 
 /// The other tables that name both, each with a row to try: columns besides client and connection, and their values.
-const PLANTED: [(&str, &str, &str); 17] = [
+const PLANTED: [(&str, &str, &str); 20] = [
     (
         "integration_credentials",
         "credential_key, algorithm, key_id, wrapped_key, nonce, ciphertext, created_at, stored_at",
         "'acme', 'a', 'k', 'w', 'n', 'c', '2026-01-01 00:00:00', '2026-01-01 00:00:00'",
+    ),
+    (
+        "event_webhook_events",
+        "provider_key, delivery_id, event_name, payload_summary, status, received_at",
+        "'hubspot', 'd', 'contact.creation', 's', 'received', '2026-01-01 00:00:00'",
+    ),
+    ("integration_webhook_endpoints", "secrets, created_at", "'[]', '2026-01-01 00:00:00'"),
+    (
+        "data_import_batches",
+        "stream, file_name, file_hash, file_bytes, source_label, run_id, status, imported_by, created_at",
+        "'leads', 'leads.csv', 'h', 1, 'CRM (file)', (select min(id) from integration_sync_runs), 'running', 'ada', '2026-01-01 00:00:00'",
     ),
     ("crm_lead_events", BUSINESS, BUSINESS_ROW),
     ("phone_calls", BUSINESS, BUSINESS_ROW),
