@@ -19,6 +19,7 @@ pub mod server;
 pub mod service_manager;
 pub mod settings;
 pub mod simulator;
+pub mod source;
 pub mod store;
 pub mod system_clock;
 pub mod telemetry;

@@ -17,7 +17,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 fn main() -> ExitCode {
     // Everything that can fail without a runtime comes first: a wrong argument or setting must not start anything.
     let arguments = Cli::parse();
-    let settings = match cli::settings(arguments.config.as_deref()) {
+    let settings = match cli::settings(arguments.settings_file()) {
         Ok(settings) => settings,
         Err(errors) => {
             return cli::without_settings(&arguments, &errors).unwrap_or_else(|failure| cli::refuse(&failure)).into();

@@ -11,6 +11,7 @@ mod metrics;
 pub mod quality;
 mod runs;
 mod safety;
+mod source;
 
 use std::path::PathBuf;
 
@@ -21,6 +22,7 @@ pub use errors::{ErrorFilterArgs, ErrorsCommand};
 use quality::QualityCommand;
 pub use runs::{JobArgs, JobsCommand, RunsCommand};
 pub use safety::GrantsArgs;
+pub use source::{ManifestArgs, SourceArgs, SourceCommand};
 
 pub use self::metrics::{ApproveArgs, BaselineArgs, MetricsCommand, PortalCommand, PublishArgs, SnapshotArgs};
 
@@ -37,6 +39,13 @@ pub struct Cli {
     pub json: bool,
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Cli {
+    /// The settings file that is meant. The `--config` of `source` is the source's own configuration, as the protocol has it.
+    pub fn settings_file(&self) -> Option<&std::path::Path> {
+        if matches!(self.command, Command::Source(_)) { None } else { self.config.as_deref() }
+    }
 }
 
 /// Heading of the options that every command has.
@@ -61,6 +70,9 @@ pub enum Command {
     Apply(ApplyArgs),
     /// Print what is declared, as a declaration file.
     Export,
+    /// Speak the Airbyte protocol on standard output: one manifest as a source for any platform.
+    #[command(subcommand)]
+    Source(SourceCommand),
     /// The connector catalogue.
     #[command(subcommand)]
     Provider(ProviderCommand),

@@ -34,6 +34,7 @@ pub mod runs;
 pub mod safety;
 mod secret_input;
 pub mod simulator;
+pub mod source;
 pub mod validate;
 mod webhook;
 
@@ -121,6 +122,11 @@ impl App {
             None => Ok(store),
             Some(refusal) => Err(refusal),
         }
+    }
+
+    /// A gate with other settings and another clock than the process's, for a reading by hand.
+    pub fn gate_of(settings: Settings, clock: Arc<dyn Clock>) -> Result<Arc<HttpGate>, Failure> {
+        app::App { settings, clock }.gate().map_err(Failure::usage)
     }
 
     pub fn load_catalogue(&self) -> (Catalogue, Vec<LoadProblem>) {
@@ -230,6 +236,7 @@ pub async fn dispatch(cli: &Cli, settings: Settings) -> Done {
         Command::Grants(args) => grants::run(&app, args, out),
         Command::Apply(args) => apply::apply(&app, args, out).await,
         Command::Export => apply::export(&app, out).await,
+        Command::Source(command) => source::run(&app, command).await,
         Command::Provider(command) => provider::run(&app, command, out).await,
         Command::Connection(command) => connection::run(&app, command, out).await,
         Command::Credential(command) => credential::run(&app, command, out).await,

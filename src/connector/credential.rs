@@ -25,3 +25,13 @@ pub trait CredentialSource: Send + Sync {
         self.read().await
     }
 }
+
+/// No secret at all: what is secret stands in the configuration that somebody gave by hand.
+pub struct NoCredential;
+
+#[async_trait]
+impl CredentialSource for NoCredential {
+    async fn read(&self) -> Result<Option<SecretString>, ConnectorError> {
+        Ok(None)
+    }
+}

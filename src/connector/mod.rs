@@ -67,7 +67,8 @@ pub struct Identity {
 pub struct PullRequest {
     pub stream: String,
     pub mode: SyncMode,
-    /// Where the last complete page left off; `None` reads from the start date.
+    /// Where the last complete page left off; `None` reads from the start date. A cursor without an order is handed back as the last
+    /// page gave it.
     pub cursor: Option<serde_json::Value>,
     /// Where to go on inside this pull; `None` asks for the first page.
     pub position: Option<Position>,

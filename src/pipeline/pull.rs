@@ -172,11 +172,14 @@ impl Pull {
                 Err(error) => return self.at(error, &request),
             };
             let last = next.is_none() || over_limit;
+            // A state without an order (of many partitions) grows from page to page: the next one adds to this one.
+            let grown = page.cursor.as_ref().filter(|cursor| cursor.order.is_none()).map(|cursor| cursor.state.clone());
             in_flight = Some(self.commit(page, staged, page_began, &request, meter.take(), state));
             if last {
                 return self.settle(in_flight, state).await.unwrap_or(Ending::Complete);
             }
             request.position = next;
+            request.cursor = grown.or(request.cursor);
             let over_budget = state.pages + 1 >= self.limits.max_pages
                 || self.clock.monotonic().saturating_sub(began) >= self.limits.max_duration;
             if over_budget {

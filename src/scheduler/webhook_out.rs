@@ -58,6 +58,7 @@ impl Sender for WebhookOut {
             safe_to_repeat: true,
             // The next sweep is the next try.
             max_retries: Some(0),
+            judge: None,
         };
         tokio::select! {
             answer = self.gate.fetch(&fetch) => match answer {

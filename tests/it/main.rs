@@ -85,6 +85,8 @@ mod service_manager;
 #[cfg(test)]
 mod simulator;
 #[cfg(test)]
+mod source;
+#[cfg(test)]
 mod store_contract;
 #[cfg(test)]
 mod store_dead_letters;

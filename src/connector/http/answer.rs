@@ -10,7 +10,7 @@ use reqwest::header::HeaderMap;
 use serde_json::Value;
 use url::Url;
 
-use super::Method;
+use super::{Method, TakenFor};
 use crate::connector::{ConnectorError, ErrorKind};
 
 /// A larger error body is not looked into.
@@ -30,6 +30,8 @@ pub struct Answer {
     pub body: Bytes,
     /// Method, host and path, for messages.
     pub asked: String,
+    /// What the caller's rules took it for.
+    pub taken_for: TakenFor,
 }
 
 impl std::fmt::Debug for Answer {

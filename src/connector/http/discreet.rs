@@ -98,6 +98,7 @@ mod tests {
             headers: [("link".to_owned(), "</x?key=Opaque7Kq2vX>".to_owned())].into(),
             body: Bytes::from_static(br#"{"next":"/x?key=Opaque7Kq2vX","user":"bob"}"#),
             asked: "GET h/Opaque7Kq2vX/things".to_owned(),
+            taken_for: Default::default(),
         };
         let answer = discreet.answer(answer);
         assert_eq!(answer.body, r#"{"next":"/x?key=[removed]","user":"bob"}"#);

@@ -44,6 +44,7 @@ impl From<Failure> for Unanswered {
                 Self { error: ConnectorError::new(ErrorKind::Rejected, message), arrived: true }
             }
             Failure::Trouble { error, arrived } => Self { error, arrived },
+            Failure::Again { error, .. } => Self { error, arrived: true },
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Which hosts one connector may ask.
 //!
 //! Owns the list and its one question. What a provider sends (a next page, a redirect) can name any host; what a connector
-//! may ask was settled before, by its manifest and its connection. Refuses wildcards: a host stands here whole, with its port.
+//! may ask was settled before, by its manifest and its connection. A host stands here whole, with its port.
 
 use url::Url;
 
@@ -9,9 +9,18 @@ use crate::connector::{ConnectorError, ErrorKind};
 
 /// Hosts with their ports, as the address parser spells them. An empty list allows nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct AllowedHosts(Vec<(String, u16)>);
+pub struct AllowedHosts {
+    hosts: Vec<(String, u16)>,
+    /// Whoever runs a manifest by hand names the hosts with it; the network policy holds all the same.
+    any: bool,
+}
 
 impl AllowedHosts {
+    /// Every host that the network policy lets be asked.
+    pub fn any() -> Self {
+        Self { hosts: Vec::new(), any: true }
+    }
+
     /// The hosts of these addresses.
     pub fn of<'u>(addresses: impl IntoIterator<Item = &'u Url>) -> Self {
         let mut hosts = Self::default();
@@ -23,7 +32,7 @@ impl AllowedHosts {
 
     /// Adds the host of an address; an address without one adds nothing.
     pub fn allow(&mut self, address: &Url) {
-        self.0.extend(host(address).filter(|host| !self.0.contains(host)));
+        self.hosts.extend(host(address).filter(|host| !self.hosts.contains(host)));
     }
 
     /// Whether this address's host and port are on the list.
@@ -32,11 +41,11 @@ impl AllowedHosts {
     /// [`ErrorKind::Policy`], naming the host that was meant and those that are allowed.
     pub fn check(&self, address: &Url) -> Result<(), ConnectorError> {
         let asked = host(address);
-        if asked.as_ref().is_some_and(|asked| self.0.contains(asked)) {
+        if self.any || asked.as_ref().is_some_and(|asked| self.hosts.contains(asked)) {
             return Ok(());
         }
         let (name, port) = asked.unwrap_or_default();
-        let allowed: Vec<String> = self.0.iter().map(|(name, port)| format!("{name}:{port}")).collect();
+        let allowed: Vec<String> = self.hosts.iter().map(|(name, port)| format!("{name}:{port}")).collect();
         let message = format!(
             "{name}:{port} is not a host of this connector ({}); if it is meant, name it in x-tidegate.environments of the \
              manifest, or in base_url of the connection",

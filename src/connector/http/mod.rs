@@ -15,6 +15,7 @@ mod policy;
 mod policy_tests;
 mod redirect;
 mod retry;
+mod ruling;
 mod send;
 mod wait;
 
@@ -33,6 +34,7 @@ pub use limits::LimitKey;
 use limits::Limits;
 pub use pace::Pace;
 pub use policy::NetworkPolicy;
+pub use ruling::{Action, Judge, Ruling, Seen, TakenFor};
 pub use send::{Body, Call, Fetch, Method};
 
 use crate::domain::clock::Clock;

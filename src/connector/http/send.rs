@@ -12,8 +12,14 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::{
-    AllowedHosts, Answer, HttpGate, LimitKey, answer, discreet::Discreet, limits::Hold, policy::NameForbidden,
-    redirect, retry::Pauses, wait,
+    Action, AllowedHosts, Answer, HttpGate, Judge, LimitKey, Ruling, Seen, TakenFor, answer,
+    discreet::Discreet,
+    limits::Hold,
+    policy::NameForbidden,
+    redirect,
+    retry::Pauses,
+    ruling::{refused, ruled_trouble},
+    wait,
 };
 use crate::connector::{ConnectorError, ErrorKind, TrafficMeter, credential::CredentialSource};
 
@@ -65,6 +71,8 @@ pub struct Fetch<'a> {
     pub safe_to_repeat: bool,
     /// Overrides the gate's own number.
     pub max_retries: Option<u32>,
+    /// The caller's own rules, asked first.
+    pub judge: Option<&'a dyn Judge>,
 }
 
 /// Why an attempt brought no success.
@@ -79,6 +87,8 @@ pub(super) enum Failure {
     Elsewhere { status: u16, location: Option<String> },
     /// Connection or server trouble; `arrived` when the provider may have seen the request.
     Trouble { error: ConnectorError, arrived: bool },
+    /// The caller's rules want another attempt, after their own wait where they name one.
+    Again { error: ConnectorError, wait: Option<Duration>, fresh_secret: bool },
 }
 
 impl HttpGate {
@@ -97,7 +107,9 @@ impl HttpGate {
     /// As [`HttpGate::fetch`]; `discreet` learns every secret that is used.
     async fn asked(&self, fetch: &Fetch<'_>, discreet: &mut Discreet) -> Result<Answer, ConnectorError> {
         let started = self.clock.monotonic();
-        let max_retries = fetch.max_retries.unwrap_or(self.options.max_retries);
+        let ruled = fetch.judge.and_then(Judge::max_retries);
+        let max_retries = ruled.or(fetch.max_retries).unwrap_or(self.options.max_retries);
+        let budget = fetch.judge.and_then(Judge::max_time).unwrap_or(self.options.retry_budget);
         let mut pauses = Pauses::new();
         let mut held = Duration::ZERO;
         let mut secret = fetch.credential.read().await?;
@@ -105,7 +117,7 @@ impl HttpGate {
         loop {
             discreet.keep(secret.as_ref());
             let call = (fetch.call)(secret.as_ref())?;
-            let (error, pause) = match self.followed(fetch, call, &mut held).await {
+            let (error, pause) = match self.followed(fetch, call, retries + 1, &mut held).await {
                 Ok(answer) => return Ok(answer),
                 Err(Failure::Final(error)) => return Err(error),
                 Err(Failure::Unauthorized(error)) if refreshed => return Err(error),
@@ -122,13 +134,21 @@ impl HttpGate {
                 }
                 Err(Failure::Trouble { error, arrived }) if arrived && !fetch.safe_to_repeat => return Err(error),
                 Err(Failure::Trouble { error, .. }) => (error, pauses.next()),
+                Err(Failure::Again { error, .. }) if !fetch.safe_to_repeat => return Err(error),
+                Err(Failure::Again { error, wait, fresh_secret }) => {
+                    if fresh_secret && !refreshed {
+                        refreshed = true;
+                        secret = fetch.credential.refresh().await?;
+                    }
+                    (error, wait.unwrap_or_else(|| pauses.next()))
+                }
                 // Redirects are followed before they get here.
                 Err(Failure::Elsewhere { status, .. }) => {
                     return Err(ConnectorError::new(ErrorKind::Rejected, format!("the provider answered {status}")));
                 }
             };
             let spent = (self.clock.monotonic() - started).saturating_sub(held);
-            if retries >= max_retries || spent + pause > self.options.retry_budget {
+            if retries >= max_retries || spent + pause > budget {
                 return Err(error);
             }
             retries += 1;
@@ -138,13 +158,19 @@ impl HttpGate {
     }
 
     /// Sends a request and follows where it is sent on to. Every address is checked as the first one was, and every hop counts.
-    async fn followed(&self, fetch: &Fetch<'_>, call: Call, held: &mut Duration) -> Result<Answer, Failure> {
+    async fn followed(
+        &self,
+        fetch: &Fetch<'_>,
+        call: Call,
+        attempt: u32,
+        held: &mut Duration,
+    ) -> Result<Answer, Failure> {
         let (mut call, mut hops, mut bare) = (call, 0, false);
         loop {
             self.policy.check(&call.url).and_then(|()| fetch.hosts.check(&call.url)).map_err(Failure::Final)?;
             self.admitted(fetch, &call, held).await.map_err(Failure::Final)?;
             fetch.traffic.request();
-            match self.attempt(fetch, &call).await {
+            match self.attempt(fetch, &call, attempt).await {
                 Err(Failure::Elsewhere { status, location }) => {
                     let (next, dropped) =
                         redirect::follow(&call, status, location.as_deref(), hops).map_err(Failure::Final)?;
@@ -184,9 +210,20 @@ impl HttpGate {
         Ok(())
     }
 
-    async fn attempt(&self, fetch: &Fetch<'_>, call: &Call) -> Result<Answer, Failure> {
+    async fn attempt(&self, fetch: &Fetch<'_>, call: &Call, attempt: u32) -> Result<Answer, Failure> {
         let asked = answer::asked(call.method, &call.url);
-        let mut response = self.prepare(&asked, call)?.send().await.map_err(|error| trouble(&asked, error))?;
+        let sent = self.prepare(&asked, call)?.send().await;
+        let mut response = match sent {
+            Ok(response) => response,
+            Err(error) => {
+                let failure = trouble(&asked, error);
+                let ruling = fetch.judge.and_then(|judge| judge.rule(Seen::Trouble, attempt, self.clock.now()));
+                return Err(match (ruling, failure) {
+                    (Some(ruling), Failure::Trouble { error, .. }) => ruled_trouble(ruling, error),
+                    (_, failure) => failure,
+                });
+            }
+        };
 
         let status = response.status().as_u16();
         let hold_back = wait::from_headers(status, response.headers(), self.clock.now());
@@ -195,12 +232,23 @@ impl HttpGate {
             return Err(Failure::Elsewhere { status, location: headers.get("location").cloned() });
         }
         let body = self.body(&asked, fetch.traffic, &mut response).await;
+        if let (Some(judge), Ok(body)) = (fetch.judge, &body)
+            && let Some(ruling) =
+                judge.rule(Seen::Answer { status, headers: &headers, body }, attempt, self.clock.now())
+        {
+            return self.ruled(
+                fetch,
+                ruling,
+                Answer { status, headers, body: body.clone(), asked, taken_for: TakenFor::Answer },
+                hold_back,
+            );
+        }
         if response.status().is_success() {
             // The window is used up with this answer: the next request would be refused.
             if let Some(wait) = hold_back {
                 self.limits.block(fetch.limit, wait);
             }
-            return Ok(Answer { status, headers, body: body?, asked });
+            return Ok(Answer { status, headers, body: body?, asked, taken_for: TakenFor::Answer });
         }
         // The status says it all; a broken body of a refusal takes nothing away from it.
         let error = answer::refusal(status, &asked, &body.unwrap_or_default(), hold_back);
@@ -218,6 +266,32 @@ impl HttpGate {
             | ErrorKind::Stuck
             | ErrorKind::AccountMismatch => Failure::Final(error),
         })
+    }
+
+    /// What the caller's rules make of an answer.
+    fn ruled(
+        &self,
+        fetch: &Fetch<'_>,
+        ruling: Ruling,
+        answer: Answer,
+        hold_back: Option<Duration>,
+    ) -> Result<Answer, Failure> {
+        let good = matches!(ruling.action, Action::Accept | Action::Ignore | Action::ResetPagination);
+        if let Some(wait) = hold_back.filter(|_| good) {
+            self.limits.block(fetch.limit, wait);
+        }
+        let error = || refused(&answer, &ruling, hold_back);
+        match ruling.action {
+            Action::Accept => Ok(answer),
+            Action::Ignore => Ok(Answer { taken_for: TakenFor::Nothing, ..answer }),
+            Action::ResetPagination => Ok(Answer { taken_for: TakenFor::Reset, ..answer }),
+            // A token may have run out, whatever the rules say: it is read anew once.
+            Action::Fail if answer.status == 401 => Err(Failure::Unauthorized(error())),
+            Action::Fail => Err(Failure::Final(error())),
+            Action::Retry => Err(Failure::Again { error: error(), wait: ruling.wait, fresh_secret: false }),
+            Action::RefreshToken => Err(Failure::Again { error: error(), wait: ruling.wait, fresh_secret: true }),
+            Action::RateLimited => Err(Failure::Limited(error(), ruling.wait.max(hold_back))),
+        }
     }
 
     /// The request on the client that its scheme needs.

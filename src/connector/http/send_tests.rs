@@ -66,6 +66,7 @@ impl Case {
             call: &call,
             safe_to_repeat: self.safe,
             max_retries: None,
+            judge: None,
         };
         let result = self.gate.fetch(&fetch).await;
         if let Err(error) = &result {
@@ -176,6 +177,7 @@ async fn a_redirect_to_another_host_takes_no_credential_along_and_a_401_there_sa
             call: &call,
             safe_to_repeat: true,
             max_retries: None,
+            judge: None,
         };
         assert_eq!(case.gate.fetch(&fetch).await.err().map(|error| error.kind), expected);
         assert!(case.server.seen()[0].contains("tok-1"));

@@ -7,10 +7,12 @@
 use url::Url;
 
 use super::{
+    auth::Auth,
+    engine::{Scope, Template},
     load::Loaded,
-    plan::UrlPlan,
+    partition::Router,
+    plan::{RequestPlan, StreamPlan, UrlPlan},
     reader::Component,
-    template::{Scope, Template},
 };
 use crate::{
     connector::{ConnectorError, ErrorKind, http::AllowedHosts},
@@ -26,12 +28,12 @@ pub(super) fn allowed(loaded: &Loaded, scope: &Scope, base_url: Option<&str>) ->
     if let Some(own) = base_url.and_then(|text| Url::parse(text.trim()).ok()) {
         hosts.allow(&own);
     }
-    let addresses = loaded.streams.iter().flat_map(|stream| match &stream.request.url {
-        UrlPlan::Whole(url) => [Some(url), None],
-        UrlPlan::Joined { base, path } => [Some(base), path.as_ref().filter(|path| is_whole(path))],
-    });
+    let mut addresses = Vec::new();
+    for stream in &loaded.streams {
+        of_stream(stream, &mut addresses);
+    }
     let identity = loaded.identity.as_ref().map(|identity| &identity.path).filter(|path| is_whole(path));
-    for template in addresses.flatten().chain(identity) {
+    for template in addresses.into_iter().chain(identity) {
         // One that fails, or gives no address, fails again when it is used, with a message of its own.
         let rendered = loaded.engine.text(template, scope).ok().and_then(|text| Url::parse(text.trim()).ok());
         let Some(rendered) = rendered else { continue };
@@ -39,6 +41,35 @@ pub(super) fn allowed(loaded: &Loaded, scope: &Scope, base_url: Option<&str>) ->
         hosts.allow(&rendered);
     }
     Ok(hosts)
+}
+
+/// The addresses of a stream, of its parents, and of whoever gives it tokens.
+fn of_stream<'p>(plan: &'p StreamPlan, into: &mut Vec<&'p Template>) {
+    of_request(&plan.request, into);
+    for parent in plan.router.iter().flat_map(Router::parents) {
+        of_stream(&parent.plan, into);
+    }
+}
+
+fn of_request<'p>(plan: &'p RequestPlan, into: &mut Vec<&'p Template>) {
+    match &plan.url {
+        UrlPlan::Whole(url) => into.push(url),
+        UrlPlan::Joined { base, path } => {
+            into.push(base);
+            into.extend(path.as_ref().filter(|path| is_whole(path)));
+        }
+    }
+    of_auth(&plan.auth, into);
+}
+
+fn of_auth<'p>(auth: &'p Auth, into: &mut Vec<&'p Template>) {
+    match auth {
+        Auth::Granted(oauth) => into.extend(&oauth.endpoint),
+        Auth::Session(session) => of_request(&session.login, into),
+        Auth::LegacySession(session) => into.push(&session.base),
+        Auth::Chosen { among, .. } => among.iter().for_each(|(_, auth)| of_auth(auth, into)),
+        Auth::None | Auth::Bearer(_) | Auth::Key { .. } | Auth::Basic { .. } | Auth::Jwt(_) => {}
+    }
 }
 
 /// `environments: {production: https://api.example.com, sandbox: ...}`: where else the provider answers.

@@ -9,11 +9,17 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::{
-    load_request, load_slicing,
-    plan::{Auth, IdentityPlan, Promises, Selector, StreamPlan, Transformation},
+    budget, decode,
+    engine::{Engine, Scope, Template},
+    load_partitions, load_request, load_selector, load_slicing,
+    partition::Router,
+    plan::{IdentityPlan, Promises, StreamPlan},
+    propagate,
     reader::{Component, Load},
     resolve,
-    template::{Engine, Scope, Template},
+    schema::{self, SchemaPlan},
+    source_plan::{self, CheckWhat, SourcePlan},
+    transform,
 };
 use crate::{
     connector::StreamSpec,
@@ -27,11 +33,15 @@ pub struct Manifest(pub(super) Arc<Loaded>);
 
 pub(super) struct Loaded {
     pub engine: Engine,
+    /// What the manifest says about itself beside its streams.
+    pub declared: SourcePlan,
     pub streams: Vec<StreamPlan>,
     /// The streams again, as the outside sees them.
     pub specs: Vec<StreamSpec>,
     /// Index of the stream that `check` reads where no identity request is declared.
     pub check_stream: usize,
+    /// All that `check` names, in their order.
+    pub check_streams: Vec<usize>,
     pub identity: Option<IdentityPlan>,
     /// `connection_specification`, for checking a connection's options.
     pub specification: Value,
@@ -61,7 +71,7 @@ impl Manifest {
     pub fn load(text: &str) -> Result<Self, Vec<Problem>> {
         let tree = yaml::parse(text, Dialect::Yaml11).map_err(|problem| vec![problem])?;
         let mut problems = Vec::new();
-        let tree = resolve::resolve(&tree, &mut problems);
+        let tree = propagate::propagate(resolve::resolve(&tree, &mut problems));
         let load = Load { engine: RefCell::new(Engine::new()), problems: RefCell::new(problems) };
         let loaded = root(&tree, &load);
         let mut problems = load.problems.into_inner();
@@ -83,14 +93,19 @@ impl Manifest {
         &self.0.specs
     }
 
+    /// The manifest's `spec` in the shape of the protocol.
+    pub fn spec(&self) -> Value {
+        self.0.declared.spec.protocol()
+    }
+
+    /// The streams that `check` reads.
+    pub fn checked(&self) -> &[usize] {
+        &self.0.check_streams
+    }
+
     /// The first stream's authenticator as a word, for manifests that do not name it.
     pub fn auth_type(&self) -> &'static str {
-        match self.0.streams.first().map(|plan| &plan.request.auth) {
-            Some(Auth::Bearer(_)) => "bearer_token",
-            Some(Auth::Key { .. }) => "api_key",
-            Some(Auth::Basic { .. }) => "basic",
-            Some(Auth::None) | None => "none",
-        }
+        self.0.streams.first().map_or("none", |plan| plan.request.auth.word())
     }
 
     /// Lines that tell the declared limits to a person.
@@ -123,22 +138,33 @@ fn root(tree: &Node, load: &Load) -> Option<Loaded> {
     }
 
     let mut check_stream = 0;
-    if let Some((_, check)) = source.child("check", &["CheckStream"], true) {
-        for node in check.list("stream_names").into_iter().rev() {
-            let found = plans.iter().position(|plan| Some(plan.spec.name.as_str()) == node.text());
-            check_stream = found.unwrap_or(check_stream);
-            if found.is_none() && load.problems.borrow().is_empty() {
-                check.refuse("stream_names", "a stream to check is not declared", "");
+    let mut check_streams = Vec::new();
+    let check = source.child("check", &["CheckStream", "CheckDynamicStream"], true);
+    let check = check.and_then(|(kind, check)| {
+        let read = source_plan::check(kind, &check)?;
+        if let CheckWhat::Streams { names, .. } = &read.what {
+            for name in names.iter().rev() {
+                let found = plans.iter().position(|plan| plan.spec.name == *name);
+                check_stream = found.unwrap_or(check_stream);
+                check_streams.splice(0..0, found);
+                if found.is_none() && load.problems.borrow().is_empty() {
+                    check.refuse("stream_names", "a stream to check is not declared", "");
+                }
             }
         }
-        check.finish(&[]);
-    }
-
-    let specification = source.child("spec", &["Spec"], false).map_or(Value::Null, |(_, spec)| {
-        let specification = spec.field("connection_specification").map_or(Value::Null, Node::to_json);
-        spec.finish(&["documentation_url", "documentationUrl", "advanced_auth", "parameters"]);
-        specification
+        Some(read)
     });
+    let spec = source.child("spec", &["Spec"], false).map(|(_, spec)| source_plan::spec(&spec)).unwrap_or_default();
+    let concurrency = source.child("concurrency_level", &["ConcurrencyLevel"], false);
+    let budget = source.child("api_budget", &["HTTPAPIBudget"], false);
+    let declared = SourcePlan {
+        check,
+        concurrency: concurrency.and_then(|(_, level)| source_plan::concurrency(&level)),
+        budget: budget.map(|(_, budget)| budget::budget(&budget)),
+        groups: source_plan::groups(&source),
+        spec,
+    };
+    let specification = declared.spec.connection_specification.clone();
 
     let mut facts = Facts::default();
     let mut identity = None;
@@ -180,13 +206,15 @@ fn root(tree: &Node, load: &Load) -> Option<Loaded> {
         };
         ours.finish(&[]);
     }
-    source.finish(&["version", "definitions", "metadata", "schemas", "description", "concurrency_level"]);
+    source.finish(&["version", "definitions", "metadata", "schemas", "description"]);
     let specs = plans.iter().map(|plan| plan.spec.clone()).collect();
     Some(Loaded {
         engine: Engine::new(),
+        declared,
         streams: plans,
         specs,
         check_stream,
+        check_streams,
         identity,
         specification,
         credential,
@@ -231,18 +259,18 @@ pub(super) fn fixed_text(component: &Component<'_>, key: &'static str, required:
     }
 }
 
-fn stream(component: &Component<'_>) -> Option<StreamPlan> {
+pub(super) fn stream(component: &Component<'_>) -> Option<StreamPlan> {
     let name = fixed_text(component, "name", true);
     let primary_key = primary_key(component);
-    let json_schema = component.child("schema_loader", &["InlineSchemaLoader"], false).map(|(_, loader)| {
-        let schema = loader.field("schema").map_or(Value::Null, Node::to_json);
-        loader.finish(&[]);
-        schema
-    });
+    let schema = schema::schema_loader(component);
+    if !matches!(schema, SchemaPlan::None) && schema.fixed().is_none() {
+        let remedy = "write the schema down, or leave it out";
+        component.refuse("schema_loader", "only schemas that stand in the manifest are read in this version", remedy);
+    }
     let cursor = component
         .child("incremental_sync", &["DatetimeBasedCursor"], false)
         .map(|(_, component)| load_slicing::cursor(&component));
-    let transformations = transformations(component);
+    let transformations = transform::transformations(component, "transformations");
     let promises = component.node.get("x-tidegate").map_or_else(Promises::default, |node| promises(component, node));
     if promises.max_slice_records.is_some() && !promises.ordered_by_cursor {
         component.refuse("x-tidegate", "max_slice_records needs ordered_by_cursor", "declare the order, or use a step");
@@ -252,18 +280,20 @@ fn stream(component: &Component<'_>) -> Option<StreamPlan> {
         let request = retriever
             .child("requester", &["HttpRequester"], true)
             .and_then(|(_, requester)| load_request::requester(&requester));
-        let selector = retriever.child("record_selector", &["RecordSelector"], true).and_then(|(_, c)| selector(&c));
+        let selector = retriever
+            .child("record_selector", &["RecordSelector"], true)
+            .and_then(|(_, c)| load_selector::selector(&c));
         let paginator = retriever
             .child("paginator", &["DefaultPaginator", "NoPagination"], false)
             .and_then(|(kind, paginator)| load_slicing::paginator(kind, &paginator));
-        if let Some((_, decoder)) = retriever.child("decoder", &["JsonDecoder"], false) {
-            decoder.finish(&[]);
-        }
+        let decoder = decode::decoder(&retriever, "decoder");
+        let router = load_partitions::router(&retriever);
+        let slice_once = retriever.truth("ignore_stream_slicer_parameters_on_paginated_requests");
         retriever.finish(&["name", "primary_key"]);
-        Some((request?, selector?, paginator))
+        Some((request?, selector?, paginator, decoder?, router, slice_once))
     });
     component.finish(&[]);
-    let (request, selector, paginator) = retriever?;
+    let (request, selector, paginator, decoder, router, slice_once) = retriever?;
     // A cursor was declared but could not be read: that is a problem already, not a stream without a cursor.
     let cursor = match cursor {
         Some(cursor) => Some(cursor?),
@@ -274,8 +304,22 @@ fn stream(component: &Component<'_>) -> Option<StreamPlan> {
         None => vec![SyncMode::FullRefresh],
     };
     let cursor_field = cursor.as_ref().map(|cursor| cursor.field.clone());
-    let spec = StreamSpec { name: name?, primary_key, sync_modes, cursor_field, json_schema };
-    Some(StreamPlan { spec, request, selector, paginator, cursor, transformations, promises })
+    let spec = StreamSpec { name: name?, primary_key, sync_modes, cursor_field, json_schema: schema.fixed() };
+    let global_cursor =
+        cursor.as_ref().is_some_and(|cursor| cursor.global) || matches!(router, Some(Router::Groups { .. }));
+    Some(StreamPlan {
+        spec,
+        request,
+        decoder,
+        selector,
+        paginator,
+        cursor,
+        transformations,
+        promises,
+        router,
+        global_cursor,
+        slice_once,
+    })
 }
 
 /// `id`, `[id]`, `[account, id]`, or paths: `[[owner, id]]`.
@@ -314,79 +358,8 @@ fn promises(component: &Component<'_>, node: &Node) -> Promises {
     promises
 }
 
-fn selector(component: &Component<'_>) -> Option<Selector> {
-    let path = component.child("extractor", &["DpathExtractor"], true).map(|(_, extractor)| {
-        let path = templates(&extractor, "field_path");
-        extractor.finish(&[]);
-        path
-    });
-    let filter = component.child("record_filter", &["RecordFilter"], false).and_then(|(_, filter)| {
-        let condition = filter.template("condition", true);
-        filter.finish(&[]);
-        condition
-    });
-    if component.text("schema_normalization").is_some_and(|normal| normal != "None") {
-        component.refuse(
-            "schema_normalization",
-            "values are not changed by their schema in this version",
-            "leave it out",
-        );
-    }
-    if component.truth("transform_before_filtering") {
-        component.refuse("transform_before_filtering", "filtering comes first in this version", "leave it out");
-    }
-    component.finish(&[]);
-    Some(Selector { path: path?, filter })
-}
-
 /// Each item of a list as a template.
 pub(super) fn templates(component: &Component<'_>, key: &'static str) -> Vec<Template> {
     let items = component.list(key).into_iter().enumerate();
     items.filter_map(|(at, node)| component.compile(node, &format!("{}[{at}]", component.at(key)))).collect()
-}
-
-fn transformations(component: &Component<'_>) -> Vec<Transformation> {
-    let mut out = Vec::new();
-    for (kind, step) in component.children("transformations", &["AddFields", "RemoveFields"]) {
-        let condition = step.template("condition", false);
-        if kind == "AddFields" {
-            for (_, field) in step.children("fields", &["AddedFieldDefinition"]) {
-                let path = templates(&field, "path");
-                let as_text = match field.text("value_type") {
-                    None => false,
-                    Some("string") => true,
-                    Some(_) => {
-                        field.refuse("value_type", "only 'string' is supported in this version", "");
-                        false
-                    }
-                };
-                if let Some(value) = field.template("value", true) {
-                    out.push(Transformation::Add { path, value, as_text, condition: condition.clone() });
-                }
-                field.finish(&[]);
-            }
-        } else {
-            for (at, pointer) in step.list("field_pointers").into_iter().enumerate() {
-                let path: Option<Vec<String>> = match &pointer.value {
-                    NodeValue::List(items) => items.iter().map(|item| item.text().map(str::to_owned)).collect(),
-                    NodeValue::Null
-                    | NodeValue::Bool(_)
-                    | NodeValue::Number(_)
-                    | NodeValue::Text(_)
-                    | NodeValue::Table(_) => None,
-                };
-                match path {
-                    Some(path) if !path.iter().any(|part| part.contains('*')) => {
-                        out.push(Transformation::Remove { path, condition: condition.clone() });
-                    }
-                    _ => {
-                        let path = format!("{}[{at}]", step.at("field_pointers"));
-                        step.refuse_at(pointer, &path, "a list of names without '*' is expected", "");
-                    }
-                }
-            }
-        }
-        step.finish(&[]);
-    }
-    out
 }

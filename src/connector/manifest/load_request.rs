@@ -1,18 +1,19 @@
 //! Reading requesters: addresses, headers, parameters, bodies, authenticators, error handlers.
 
 use super::{
+    auth::Auth,
+    engine::Template,
     load::templates,
-    plan::{Auth, BodyPlan, Inject, Nested, RequestOption, RequestPlan, UrlPlan},
+    load_auth, load_errors,
+    plan::{BodyPlan, Inject, Nested, RequestOption, RequestPlan, UrlPlan},
     reader::Component,
-    template::Template,
 };
 use crate::yaml::{Node, NodeValue};
-
-const AUTHENTICATORS: [&str; 4] = ["NoAuth", "BearerAuthenticator", "ApiKeyAuthenticator", "BasicHttpAuthenticator"];
 
 pub(super) fn requester(component: &Component<'_>) -> Option<RequestPlan> {
     let whole = component.template("url", false);
     let base = component.template("url_base", false);
+    let url_base = base.clone();
     let path = component.template("path", false);
     let url = match (whole, base) {
         (Some(whole), None) => Some(UrlPlan::Whole(whole)),
@@ -40,26 +41,17 @@ pub(super) fn requester(component: &Component<'_>) -> Option<RequestPlan> {
     };
     let body = body(component);
     let auth = component
-        .child("authenticator", &AUTHENTICATORS, false)
-        .map_or(Some(Auth::None), |(kind, authenticator)| auth(kind, &authenticator));
-    let max_retries = component.child("error_handler", &["DefaultErrorHandler"], false).and_then(|(_, handler)| {
-        let max_retries = handler.count("max_retries").and_then(|n| u32::try_from(n).ok());
-        for key in ["response_filters", "backoff_strategies"] {
-            if !handler.list(key).is_empty() {
-                handler.refuse(key, &format!("'{key}' is not supported in this version"), "leave it out");
-            }
-        }
-        handler.finish(&[]);
-        max_retries
-    });
+        .child("authenticator", &load_auth::AUTHENTICATORS, false)
+        .map_or(Some(Auth::None), |(kind, authenticator)| load_auth::auth(kind, &authenticator, url_base.as_ref()));
+    let errors = load_errors::errors(component);
     let headers = pairs(component, "request_headers");
     let parameters = pairs(component, "request_parameters");
     component.finish(&["name", "use_cache"]);
-    Some(RequestPlan { url: url?, post, headers, parameters, body: body?, auth: auth?, max_retries })
+    Some(RequestPlan { url: url?, post, headers, parameters, body: body?, auth: auth?, errors })
 }
 
 /// A map of templates to templates.
-fn pairs(component: &Component<'_>, key: &'static str) -> Vec<(Template, Template)> {
+pub(super) fn pairs(component: &Component<'_>, key: &'static str) -> Vec<(Template, Template)> {
     let Some(node) = component.field(key) else { return Vec::new() };
     if !matches!(node.value, NodeValue::Table(_)) {
         component.refuse(key, &format!("a table of keys is expected, not {}", node.kind()), "");
@@ -110,35 +102,6 @@ fn nested(component: &Component<'_>, node: &Node, path: &str) -> Option<Nested> 
             Nested::Map(entries.iter().map(entry).collect::<Option<_>>()?)
         }
     })
-}
-
-fn auth(kind: &str, component: &Component<'_>) -> Option<Auth> {
-    let auth = match kind {
-        "BearerAuthenticator" => component.template("api_token", true).map(Auth::Bearer),
-        "BasicHttpAuthenticator" => {
-            let password = component.template("password", false);
-            component.template("username", true).map(|username| Auth::Basic { username, password })
-        }
-        "ApiKeyAuthenticator" => {
-            let token = component.template("api_token", false);
-            let header = component.template("header", false);
-            let option = match (header, component.child("inject_into", &["RequestOption"], false)) {
-                (Some(header), None) => Some(RequestOption { inject: Inject::Header, field: vec![header] }),
-                (None, Some((_, option))) => request_option(&option),
-                (Some(_), Some(_)) | (None, None) => {
-                    component.refuse("inject_into", "one of 'header' and 'inject_into' is expected", "");
-                    None
-                }
-            };
-            if token.is_none() {
-                component.refuse("api_token", "'api_token' is missing", "");
-            }
-            token.zip(option).map(|(token, option)| Auth::Key { token, option })
-        }
-        _ => Some(Auth::None),
-    };
-    component.finish(&[]);
-    auth
 }
 
 /// Reads where a value goes.

@@ -96,12 +96,9 @@ pub(super) fn cursor(component: &Component<'_>) -> Option<CursorPlan> {
     let end_option = option(component, "end_time_option");
     let start_name = component.text("partition_field_start").unwrap_or("start_time").to_owned();
     let end_name = component.text("partition_field_end").unwrap_or("end_time").to_owned();
-    for key in ["is_data_feed", "is_client_side_incremental", "is_compare_strictly"] {
-        if component.truth(key) {
-            component.refuse(key, &format!("'{key}' is not supported in this version"), "leave it out");
-        }
-    }
-    component.finish(&["global_substream_cursor"]);
+    let (client_side, data_feed) = (component.truth("is_client_side_incremental"), component.truth("is_data_feed"));
+    let global = component.truth("global_substream_cursor");
+    component.finish(&["is_compare_strictly"]);
     let format = format?;
     if record_formats.is_empty() {
         record_formats.push(format.clone());
@@ -119,6 +116,9 @@ pub(super) fn cursor(component: &Component<'_>) -> Option<CursorPlan> {
         end_option,
         start_name,
         end_name,
+        global,
+        client_side,
+        data_feed,
     })
 }
 

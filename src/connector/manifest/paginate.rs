@@ -7,8 +7,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde_json::{Map, Value, json};
 
 use super::{
+    engine::{Engine, Scope},
     plan::{Paginator, Strategy},
-    template::{Engine, Scope},
 };
 use crate::connector::{ConnectorError, ErrorKind};
 
@@ -89,13 +89,13 @@ pub(super) fn next_token(
                 return Ok(None);
             }
             let token = engine.value(value, &scope)?;
-            Ok(names_a_page(&token).then_some(token))
+            Ok(is_filled(&token).then_some(token))
         }
     }
 }
 
 /// Whether a token leads on. Unlike a condition, a text does by being there: `"0"` and `"false"` are tokens.
-fn names_a_page(token: &Value) -> bool {
+pub(super) fn is_filled(token: &Value) -> bool {
     match token {
         Value::Null => false,
         Value::Bool(truth) => *truth,
@@ -107,7 +107,7 @@ fn names_a_page(token: &Value) -> bool {
 }
 
 /// Headers as templates know them: in small letters and as they are usually written, and links by their relation.
-fn headers(headers: &BTreeMap<String, String>) -> Value {
+pub(super) fn headers(headers: &BTreeMap<String, String>) -> Value {
     let mut map = Map::new();
     for (name, value) in headers {
         let written: Vec<String> = name
@@ -155,7 +155,7 @@ mod tests {
     fn a_token_that_reads_like_nothing_still_leads_on() {
         let tokens = [json!("0"), json!("false"), json!("{}"), json!(7), json!({"a": 1})];
         let ends = [json!(null), json!(""), json!(0), json!(false), json!([]), json!({})];
-        assert!(tokens.iter().all(names_a_page) && !ends.iter().any(names_a_page));
+        assert!(tokens.iter().all(is_filled) && !ends.iter().any(is_filled));
     }
 
     /// What a provider with `total` records answers: by offset, by page number, or by a token that is an offset in disguise.

@@ -4,16 +4,19 @@
 //! request, so everything that the next page needs to know stands here.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::slices::Window;
+use super::{
+    partition::{Partition, RouterPlace},
+    slices::Window,
+};
 use crate::{
     connector::{ConnectorError, ErrorKind},
     domain::{clock::Timestamp, cursor::Position},
 };
 
 /// The form of the position; another one is not guessed at.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// Pages without a record that still name a next page, one after the other.
 const MAX_EMPTY_PAGES: u32 = 20;
 /// The same body again, one after the other.
@@ -51,6 +54,25 @@ pub(super) struct Place {
     anchor: Value,
     /// Fingerprint of the last page's body.
     body: String,
+    /// The partition that is read; a stream without a router has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    part: Option<Part>,
+}
+
+/// A partition that is being read.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Part {
+    pub router: RouterPlace,
+    pub partition: Partition,
+    /// Its cursor before it was read, and the latest value seen in it, in microseconds.
+    pub from: Option<i64>,
+    pub latest: Option<i64>,
+    /// The latest that any partition came to so far.
+    pub top: Option<i64>,
+    /// Partitions that were read to their end and are in no cursor yet, with their latest values.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub closed: Vec<(Map<String, Value>, i64)>,
 }
 
 impl Place {
@@ -71,7 +93,25 @@ impl Place {
             restarts: 0,
             anchor: Value::Null,
             body: String::new(),
+            part: None,
         }
+    }
+
+    /// The place at the beginning of a partition.
+    pub fn of_partition(self, part: Part) -> Self {
+        Self { part: Some(part), ..self }
+    }
+
+    pub fn part(&self) -> Option<&Part> {
+        self.part.as_ref()
+    }
+
+    pub fn part_mut(&mut self) -> Option<&mut Part> {
+        self.part.as_mut()
+    }
+
+    pub fn partition(&self) -> Option<&Partition> {
+        self.part.as_ref().map(|part| &part.partition)
     }
 
     /// # Errors
@@ -161,6 +201,6 @@ impl Place {
 
     /// The next slice of the same pull.
     pub fn next_slice(self, window: Window, first_token: Value) -> Self {
-        Self { latest: self.latest, ..Self::first(Some(window), self.size, first_token) }
+        Self { latest: self.latest, part: self.part, ..Self::first(Some(window), self.size, first_token) }
     }
 }

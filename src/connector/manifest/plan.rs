@@ -2,18 +2,28 @@
 //!
 //! Owns the shapes that loading fills and pulling follows. Refuses behaviour.
 
-use super::{datetime::Format, template::Template};
+use super::{
+    auth::Auth, datetime::Format, decode::DecoderPlan, engine::Template, errors::ErrorPlan, partition::Router,
+    select::Selector, transform::Transformation,
+};
 use crate::connector::StreamSpec;
 
 /// How one stream is read.
 pub(super) struct StreamPlan {
     pub spec: StreamSpec,
     pub request: RequestPlan,
+    pub decoder: DecoderPlan,
     pub selector: Selector,
     pub paginator: Option<Paginator>,
     pub cursor: Option<CursorPlan>,
     pub transformations: Vec<Transformation>,
     pub promises: Promises,
+    /// What the stream is read by, besides time.
+    pub router: Option<Router>,
+    /// One cursor for all partitions.
+    pub global_cursor: bool,
+    /// Later pages of a slice are asked for by their token alone.
+    pub slice_once: bool,
 }
 
 /// What `x-tidegate` of a stream tells beyond the format.
@@ -36,7 +46,19 @@ pub(super) struct RequestPlan {
     pub parameters: Vec<(Template, Template)>,
     pub body: BodyPlan,
     pub auth: Auth,
-    pub max_retries: Option<u32>,
+    pub errors: ErrorPlan,
+}
+
+impl RequestPlan {
+    /// The address as the manifest writes it: what tells one requester from another.
+    pub fn name(&self) -> String {
+        match &self.url {
+            UrlPlan::Whole(url) => url.source().to_owned(),
+            UrlPlan::Joined { base, path } => {
+                format!("{}/{}", base.source(), path.as_ref().map_or("", Template::source))
+            }
+        }
+    }
 }
 
 pub(super) enum UrlPlan {
@@ -59,13 +81,6 @@ pub(super) enum Nested {
     Map(Vec<(Template, Nested)>),
 }
 
-pub(super) enum Auth {
-    None,
-    Bearer(Template),
-    Key { token: Template, option: RequestOption },
-    Basic { username: Template, password: Option<Template> },
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Inject {
     Parameter,
@@ -79,16 +94,6 @@ pub(super) struct RequestOption {
     pub inject: Inject,
     /// One part, or the path into a JSON body.
     pub field: Vec<Template>,
-}
-
-pub(super) struct Selector {
-    pub path: Vec<Template>,
-    pub filter: Option<Template>,
-}
-
-pub(super) enum Transformation {
-    Add { path: Vec<Template>, value: Template, as_text: bool, condition: Option<Template> },
-    Remove { path: Vec<String>, condition: Option<Template> },
 }
 
 pub(super) struct Paginator {
@@ -127,6 +132,12 @@ pub(super) struct CursorPlan {
     /// What the bounds are called in `stream_slice`.
     pub start_name: String,
     pub end_name: String,
+    /// `global_substream_cursor`: one for all partitions.
+    pub global: bool,
+    /// Records before the cursor are left out here, because the provider gives them all the same.
+    pub client_side: bool,
+    /// The newest come first: reading ends where the cursor is reached.
+    pub data_feed: bool,
 }
 
 /// A time from the configuration, with its limits.

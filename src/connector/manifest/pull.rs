@@ -7,37 +7,47 @@ use std::sync::Arc;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use secrecy::SecretString;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    ManifestConnector, paginate,
+    ManifestConnector, Manner,
+    engine::Scope,
+    extract, paginate,
+    parents::Placed,
+    partition::state::States,
     place::Place,
     plan::{CursorPlan, StreamPlan},
-    request::{self, PageFacts},
+    request::{self, PageFacts, Proof},
     select::{self, Selected},
     slices::{self, Cut, Window},
-    template::Scope,
 };
 use crate::{
     connector::{
         ConnectorError, ErrorKind, Page, PullRequest,
-        http::{Answer, Call, Fetch},
+        http::{Answer, Call, TakenFor},
     },
     domain::{clock::Timestamp, cursor::Cursor, status::SyncMode},
 };
 
 /// One pull of one stream, between two pages.
 pub(super) struct Pull<'a> {
-    connector: &'a ManifestConnector,
-    plan: &'a StreamPlan,
-    request: &'a PullRequest,
+    pub(super) connector: &'a ManifestConnector,
+    pub(super) plan: &'a StreamPlan,
+    pub(super) request: &'a PullRequest,
     /// The configuration without the secret.
-    scope: Scope,
+    pub(super) scope: Scope,
     /// The cursor that the job has, in any mode: none that is given lies before it.
-    given: Option<Timestamp>,
-    cut: Option<Cut>,
+    pub(super) given: Option<Timestamp>,
+    pub(super) cut: Option<Cut>,
+    /// The cursors of the stream's partitions, where it has both.
+    pub(super) states: Option<States>,
+    /// The cursor that the pull begins with, for streams with one cursor.
+    pub(super) begun: Option<Timestamp>,
 }
+
+/// Partitions that were read to their end wait for so many others, so that a long state is not written with each of them.
+pub(super) const CLOSED_AT_ONCE: usize = 100;
 
 impl<'a> Pull<'a> {
     pub fn new(
@@ -51,21 +61,37 @@ impl<'a> Pull<'a> {
             let message = format!("the stream '{}' has no cursor; its job must be full_refresh", plan.spec.name);
             return Err(ConnectorError::new(ErrorKind::Settings, message));
         }
+        let states = plan.cursor.as_ref().filter(|_| plan.router.is_some());
+        let states = states.map(|cursor| States::read(&cursor.field, request.cursor.as_ref(), plan.global_cursor));
         let given = match (&plan.cursor, &request.cursor) {
-            (Some(cursor), Some(state)) => Some(slices::cursor_instant(cursor, state)?),
-            (Some(_), None) | (None, _) => None,
+            (Some(cursor), Some(state)) if states.is_none() => Some(slices::cursor_instant(cursor, state)?),
+            (Some(_), _) | (None, _) => None,
         };
         let cut =
             plan.cursor.as_ref().map(|cursor| slices::cut(engine, cursor, &scope, request.started_at)).transpose()?;
-        Ok(Self { connector, plan, request, scope, given, cut })
+        let begun = match (&plan.cursor, connector.manner) {
+            (Some(cursor), Manner::Reference) if states.is_none() => {
+                Some(slices::beginning(engine, cursor, &scope, given)?)
+            }
+            _ => None,
+        };
+        Ok(Self { connector, plan, request, scope, given, cut, states, begun })
     }
 
     pub async fn page(&self) -> Result<Page, ConnectorError> {
+        Ok(self.placed_page().await?.1)
+    }
+
+    /// The page with the place that it was read at; a stream without any partition has none.
+    pub async fn placed_page(&self) -> Result<Placed, ConnectorError> {
         let place = match &self.request.position {
-            Some(position) => Place::read(position)?,
-            None => self.first_place()?,
+            Some(position) => Some(Place::read(position)?),
+            None => self.first_place().await?,
         };
-        if place.window().is_some() != self.plan.cursor.is_some() {
+        let Some(place) = place else { return Ok((None, self.nothing())) };
+        if place.window().is_some() != self.plan.cursor.is_some()
+            || place.part().is_some() != self.plan.router.is_some()
+        {
             return Err(ConnectorError::new(
                 ErrorKind::PositionExpired,
                 "the position is of another form of the stream",
@@ -73,16 +99,23 @@ impl<'a> Pull<'a> {
         }
         let scope = self.slice_scope(&place);
         let answer = self.ask(&place, &scope).await?;
-        self.read(place, &scope, &answer)
+        let page = self.read(place.clone(), &scope, &answer).await?;
+        Ok((Some(place), page))
     }
 
-    fn first_place(&self) -> Result<Place, ConnectorError> {
+    async fn first_place(&self) -> Result<Option<Place>, ConnectorError> {
+        if self.plan.router.is_some() {
+            return self.partition_after(None, None, None).await;
+        }
+        let from = self.given.filter(|_| self.request.mode == SyncMode::Incremental);
+        self.slice_from(from).map(Some)
+    }
+
+    /// The first place of a reading that begins at a cursor.
+    pub(super) fn slice_from(&self, from: Option<Timestamp>) -> Result<Place, ConnectorError> {
         let engine = &self.connector.loaded.engine;
         let window = match (&self.plan.cursor, &self.cut) {
-            (Some(plan), Some(cut)) => {
-                let from = self.given.filter(|_| self.request.mode == SyncMode::Incremental);
-                Some(cut.first(slices::start(engine, plan, &self.scope, from)?))
-            }
+            (Some(plan), Some(cut)) => Some(cut.first(slices::start(engine, plan, &self.scope, from)?)),
             (None, _) | (_, None) => None,
         };
         let paginator = self.plan.paginator.as_ref();
@@ -101,14 +134,18 @@ impl<'a> Pull<'a> {
     }
 
     fn slice_scope(&self, place: &Place) -> Scope {
-        let slice = match (&self.plan.cursor, self.bounds(place)) {
-            (Some(cursor), Some((start, end))) => {
-                json!({cursor.start_name.as_str(): start, cursor.end_name.as_str(): end})
-            }
-            (None, _) | (_, None) => json!({}),
-        };
-        let slice = Arc::new(slice);
-        let scope = self.scope.clone().with("stream_slice", &slice).with("stream_interval", &slice);
+        let (mut partition, mut bounds, mut extra) = (Map::new(), Map::new(), Map::new());
+        if let Some(read) = place.partition() {
+            partition.clone_from(&read.fields);
+            extra.clone_from(&read.extra);
+        }
+        if let (Some(cursor), Some((start, end))) = (&self.plan.cursor, self.bounds(place)) {
+            bounds.insert(cursor.start_name.clone(), Value::String(start));
+            bounds.insert(cursor.end_name.clone(), Value::String(end));
+        }
+        let all: Map<String, Value> = partition.iter().chain(&bounds).map(|(k, v)| (k.clone(), v.clone())).collect();
+        let parts = [partition, bounds, extra].map(|fields| Arc::new(Value::Object(fields)));
+        let scope = self.scope.clone().with_slice(&Arc::new(Value::Object(all)), parts);
         if place.token.is_null() {
             return scope;
         }
@@ -117,12 +154,17 @@ impl<'a> Pull<'a> {
 
     async fn ask(&self, place: &Place, scope: &Scope) -> Result<Answer, ConnectorError> {
         let bounds = self.bounds(place);
-        let call = |secret: Option<&SecretString>| -> Result<Call, ConnectorError> {
+        let now = self.connector.gate.clock().now();
+        let make = |secret: Option<&SecretString>, session: Option<&SecretString>| -> Result<Call, ConnectorError> {
             let config = self.connector.config_with(secret)?;
+            let by_token = self.plan.slice_once && !place.token.is_null();
             let facts = PageFacts {
-                bounds: bounds.as_ref().map(|(start, end)| (start.as_str(), end.as_str())),
+                bounds: bounds.as_ref().filter(|_| !by_token).map(|(start, end)| (start.as_str(), end.as_str())),
                 token: &place.token,
                 size: place.size,
+                partition: self.plan.router.as_ref().zip(place.partition()).filter(|_| !by_token),
+                proof: Proof { config: &config, session, now },
+                any_origin: self.connector.manner == Manner::Reference,
             };
             request::build(
                 &self.connector.loaded.engine,
@@ -133,24 +175,19 @@ impl<'a> Pull<'a> {
                 &facts,
             )
         };
-        let fetch = Fetch {
-            limit: &self.connector.limit,
-            hosts: &self.connector.hosts,
-            credential: self.connector.credential.as_ref(),
-            traffic: &self.request.traffic,
-            call: &call,
-            // A retriever only reads, also where the provider wants its questions posted.
-            safe_to_repeat: true,
-            max_retries: self.plan.request.max_retries,
-        };
-        self.connector.gate.fetch(&fetch).await
+        self.connector.send(&self.plan.request, &self.request.traffic, &make, scope).await
     }
 
-    fn read(&self, place: Place, scope: &Scope, answer: &Answer) -> Result<Page, ConnectorError> {
+    async fn read(&self, place: Place, scope: &Scope, answer: &Answer) -> Result<Page, ConnectorError> {
         let engine = &self.connector.loaded.engine;
         let selector = &self.plan.selector;
-        let nothing = answer.status == 204 && answer.body.is_empty();
-        let body = Arc::new(if nothing { Value::Null } else { answer.json()? });
+        if answer.taken_for == TakenFor::Reset {
+            return self.begun_anew(place);
+        }
+        let ignored = answer.taken_for == TakenFor::Nothing;
+        let nothing = ignored || answer.status == 204 && answer.body.is_empty();
+        let (body, broken) = if nothing { (Value::Null, Vec::new()) } else { self.body(answer)? };
+        let body = Arc::new(body);
         let total =
             self.plan.promises.total.as_ref().and_then(|path| path.iter().try_fold(&*body, |at, step| at.get(step)));
         let total = total.and_then(Value::as_i64);
@@ -158,6 +195,7 @@ impl<'a> Pull<'a> {
         let (count, last_record) = select::peek(engine, selector, scope, &body)?;
         let token = match &self.plan.paginator {
             None => None,
+            Some(_) if ignored => None,
             Some(paginator) => {
                 let seen = paginate::Seen {
                     response: &body,
@@ -170,16 +208,28 @@ impl<'a> Pull<'a> {
                 paginate::next_token(engine, paginator, scope, seen)?
             }
         };
-        let optional = self.plan.promises.records_optional || nothing;
+        // A stream of records that has none is an empty one: nothing is missing.
+        let optional = self.plan.promises.records_optional || nothing || !self.plan.decoder.is_whole();
         let body = Arc::unwrap_or_clone(body);
-        let records = select::extract(engine, selector, scope, body, optional, &answer.asked)?;
-        let selected = select::select(engine, self.plan, scope, records, place.page)?;
+        let records = match self.connector.manner {
+            Manner::Daemon => select::extract(engine, selector, scope, body, optional, &answer.asked)?,
+            Manner::Reference => {
+                let bodies = match body {
+                    Value::Array(items) if !self.plan.decoder.is_whole() => items,
+                    whole => extract::bodies(whole),
+                };
+                select::extract_leniently(engine, selector, scope, bodies)?.0
+            }
+        };
+        let mut selected = select::select(engine, self.plan, scope, records, place.page)?;
+        selected.items.extend(broken);
+        let (token, selected) = self.held_against_cursor(&place, token, selected)?;
         let fingerprint = fingerprint(&answer.body);
-        self.turn(place, selected, Turn { count, token, total, fingerprint })
+        self.turn(place, selected, Turn { count, token, total, fingerprint }).await
     }
 
     /// From the page's facts to where the pull goes on, and how far the cursor may.
-    fn turn(&self, mut place: Place, selected: Selected, turn: Turn) -> Result<Page, ConnectorError> {
+    async fn turn(&self, mut place: Place, selected: Selected, turn: Turn) -> Result<Page, ConnectorError> {
         let window = place.window();
         let story = self.story(&place, &selected);
         let first_page = place.page == 0 && self.request.position.is_none();
@@ -187,7 +237,10 @@ impl<'a> Pull<'a> {
         let values = selected.cursors.iter().map(|at| at.micros());
         place.unordered |=
             self.plan.promises.ordered_by_cursor && !is_sorted(before.filter(|_| place.seen > 0), values.clone());
-        place.latest = before.max(values.max());
+        place.latest = before.max(values.clone().max());
+        if let Some(part) = place.part_mut() {
+            part.latest = part.latest.max(values.max());
+        }
         let ordered = self.plan.promises.ordered_by_cursor && !place.unordered;
 
         // A window that lies in the past can only lose records, each to a later change. Then the pages have moved up, and
@@ -195,6 +248,7 @@ impl<'a> Pull<'a> {
         let moved_up = ordered && matches!((place.total, turn.total), (Some(had), Some(has)) if has < had);
         place.total = turn.total.or(place.total);
         let latest = place.latest;
+        let part = place.part().cloned();
         let next = if moved_up {
             place.latest = before;
             Some(place.ask_again(before, self.first_token(), true)?)
@@ -217,9 +271,23 @@ impl<'a> Pull<'a> {
 
         // A slice is over when the next place lies in another one, or there is none.
         let slice_over = next.as_ref().is_none_or(|next| next.page == 0);
+        if let Some(part) = part {
+            let (next, cursor) = self.partition_turn(part, next, latest).await?;
+            let resumable = next.is_some() && self.parts_resumable();
+            return Ok(Page {
+                items: selected.items,
+                next: next.map(|next| next.position()),
+                resumable,
+                cursor,
+                window: window.map(|window| (window.start, window.end)),
+                provider_total: None,
+                story,
+            });
+        }
         let cursor = match (&self.plan.cursor, window) {
             (Some(plan), Some(window)) if slice_over => {
-                let upto = latest.map_or(if next.is_none() { Some(window.start.micros()) } else { None }, Some);
+                let ends = next.is_none() || self.connector.manner == Manner::Reference;
+                let upto = latest.map_or(if ends { Some(window.start.micros()) } else { None }, Some);
                 upto.map(|upto| self.cursor(plan, upto, window))
             }
             (Some(plan), Some(window)) if ordered && !moved_up && !selected.cursors.is_empty() => {
@@ -243,6 +311,29 @@ impl<'a> Pull<'a> {
         })
     }
 
+    /// A cursor never goes beyond the run's start: what the provider stamps in the future is read again when its time has come.
+    pub(super) fn bounded(&self, micros: i64) -> i64 {
+        match self.connector.manner {
+            Manner::Daemon => micros.min(self.request.started_at.micros()),
+            Manner::Reference => micros,
+        }
+    }
+
+    /// The provider no longer knows the listing: it is asked again from its beginning, or from the latest value seen.
+    fn begun_anew(&self, place: Place) -> Result<Page, ConnectorError> {
+        let from = place.latest;
+        let next = place.ask_again(from, self.first_token(), true)?;
+        Ok(Page {
+            items: Vec::new(),
+            next: Some(next.position()),
+            resumable: false,
+            cursor: None,
+            window: None,
+            provider_total: None,
+            story: format!("{}: the listing begins anew, as the manifest asks", self.plan.spec.name),
+        })
+    }
+
     /// The next page of this query would lie beyond what the provider gives for one query.
     fn cap_reached(&self, place: &Place, count: u64) -> bool {
         let size = place.size.unwrap_or(count);
@@ -251,7 +342,12 @@ impl<'a> Pull<'a> {
 
     /// The cursor at that instant: not beyond the window or the run, not before the one that was given.
     fn cursor(&self, plan: &CursorPlan, micros: i64, window: Window) -> Cursor {
-        let at = Timestamp::from_micros(micros).unwrap_or(window.start).min(window.end).min(self.request.started_at);
+        let at = Timestamp::from_micros(micros).unwrap_or(window.start);
+        let at = match self.connector.manner {
+            Manner::Daemon => at.min(window.end).min(self.request.started_at),
+            // The latest value that was seen, wherever it lies; never before where the pull began.
+            Manner::Reference => self.begun.map_or(at, |begun| at.max(begun)),
+        };
         let text = plan.format.format(self.given.map_or(at, |given| at.max(given)));
         // The format may be coarser than the instant: the order is that of what is written down.
         let order = plan.format.parse(&text).map(Timestamp::micros);

@@ -1,13 +1,13 @@
 //! Reading components: typed access to a node, with everything that is wrong collected and nothing skipped.
 //!
-//! Owns the refusals: an unknown component, a component that needs Python, an unknown key, a wrong kind of value. Owns
-//! `$parameters`, too: what a parent gives stands for a field that a component does not have itself.
+//! Owns the refusals: an unknown component, a component that needs Python, an unknown key, a wrong kind of value. `$parameters`
+//! have become fields before (`propagate`); here they are what templates know as `parameters`.
 
-use std::{cell::RefCell, collections::BTreeSet, rc::Rc, sync::Arc};
+use std::{cell::RefCell, collections::BTreeSet, sync::Arc};
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::template::{Engine, Template};
+use super::engine::{Engine, Template};
 use crate::yaml::{Node, NodeValue, Problem};
 
 /// Everything that was found so far.
@@ -27,16 +27,14 @@ pub(super) struct Component<'n> {
     pub node: &'n Node,
     pub path: String,
     pub load: &'n Load,
-    parameters: Rc<Vec<(String, &'n Node)>>,
-    json_parameters: Arc<Value>,
+    parameters: Arc<Value>,
     known: RefCell<BTreeSet<&'static str>>,
 }
 
 impl<'n> Component<'n> {
     /// The manifest itself.
     pub fn root(node: &'n Node, load: &'n Load) -> Self {
-        let json_parameters = Arc::new(Value::Object(Map::new()));
-        Self { node, path: String::new(), load, parameters: Rc::default(), json_parameters, known: RefCell::default() }
+        Self { node, path: String::new(), load, parameters: no_parameters(), known: RefCell::default() }
     }
 
     /// Opens a component below this one. Where `type` is missing, the first expected one is meant.
@@ -56,17 +54,8 @@ impl<'n> Component<'n> {
             self.refuse_at(node, &path, &message, &format!("supported here: {}", expected.join(", ")));
             return None;
         };
-        let own = node.get("$parameters").or_else(|| node.get("$options")).map_or(&[][..], Node::entries);
-        let (parameters, json_parameters) = if own.is_empty() {
-            (Rc::clone(&self.parameters), Arc::clone(&self.json_parameters))
-        } else {
-            let inherited = self.parameters.iter().filter(|(key, _)| !own.iter().any(|(mine, _)| mine == key));
-            let all: Vec<_> = own.iter().map(|(key, value)| (key.clone(), value)).chain(inherited.cloned()).collect();
-            let json: Map<_, _> = all.iter().map(|(key, node)| (key.clone(), node.to_json())).collect();
-            (Rc::new(all), Arc::new(Value::Object(json)))
-        };
-        let known_keys = RefCell::default();
-        Some((known, Component { node, path, load: self.load, parameters, json_parameters, known: known_keys }))
+        let parameters = node.get("$parameters").map_or_else(no_parameters, |given| Arc::new(given.to_json()));
+        Some((known, Component { node, path, load: self.load, parameters, known: RefCell::default() }))
     }
 
     /// Opens the component in that field; a missing one is a problem when `required`.
@@ -92,12 +81,15 @@ impl<'n> Component<'n> {
             .collect()
     }
 
-    /// The field's node: the component's own, else a parameter of that name. An explicit null is none.
+    /// The field's node. An explicit null is none.
     pub fn field(&self, key: &'static str) -> Option<&'n Node> {
         self.known.borrow_mut().insert(key);
-        let own = self.node.get(key);
-        let given = || self.parameters.iter().find(|(name, _)| name == key).map(|(_, node)| *node);
-        own.or_else(given).filter(|node| node.value != NodeValue::Null)
+        self.node.get(key).filter(|node| node.value != NodeValue::Null)
+    }
+
+    /// Says that a key may stand here and changes nothing, or is read elsewhere.
+    pub fn tolerate(&self, key: &'static str) {
+        self.known.borrow_mut().insert(key);
     }
 
     /// The items of the list in that field; a missing one has none.
@@ -165,6 +157,11 @@ impl<'n> Component<'n> {
         }
     }
 
+    /// A template of ours, where the format has a default.
+    pub fn constant(&self, text: &str) -> Option<Template> {
+        self.load.engine.borrow_mut().compile(text, &self.path, &self.parameters).ok()
+    }
+
     pub fn compile(&self, node: &Node, path: &str) -> Option<Template> {
         let text = match &node.value {
             NodeValue::Text(text) => text.clone(),
@@ -174,7 +171,7 @@ impl<'n> Component<'n> {
                 return None;
             }
         };
-        match self.load.engine.borrow_mut().compile(&text, path, &self.json_parameters) {
+        match self.load.engine.borrow_mut().compile(&text, path, &self.parameters) {
             Ok(template) => Some(template),
             Err(message) => {
                 self.refuse_at(node, path, &message, "");
@@ -210,10 +207,16 @@ impl<'n> Component<'n> {
     pub fn finish(&self, harmless: &[&str]) {
         for (key, node) in self.node.entries() {
             let key = key.as_str();
-            if !(self.known.borrow().contains(key) || TOLERATED.contains(&key) || harmless.contains(&key)) {
+            let known = self.known.borrow().contains(key) || TOLERATED.contains(&key) || harmless.contains(&key);
+            // A parameter becomes a field of every component below, wanted or not.
+            if !known && self.parameters.get(key).is_none() {
                 let message = format!("'{key}' is not supported here in this version");
                 self.refuse_at(node, &self.at(key), &message, "leave it out, or wait for its support");
             }
         }
     }
+}
+
+fn no_parameters() -> Arc<Value> {
+    Arc::new(Value::Object(serde_json::Map::new()))
 }

@@ -5,21 +5,24 @@
 //! renders to nothing (`None`) is not sent. Refuses to send anything.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use serde_json::{Map, Value};
-use url::Url;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::{Map, Value, map::Entry};
 
 use super::{
-    literal,
-    plan::{Auth, BodyPlan, CursorPlan, Inject, Nested, Paginator, RequestOption, RequestPlan, TokenOption, UrlPlan},
+    address::{address, drop_removed},
+    auth::{self, Auth, Placed},
+    engine::{Engine, Scope, Template},
+    literal, paginate,
+    partition::{Partition, Router},
+    plan::{BodyPlan, CursorPlan, Inject, Nested, Paginator, RequestOption, RequestPlan, TokenOption},
     python,
-    template::{Engine, Scope, Template},
 };
 use crate::{
     connector::{
         ConnectorError, ErrorKind,
         http::{Body, Call, Method},
     },
-    telemetry::redact::REMOVED,
+    domain::clock::Timestamp,
 };
 
 /// What varies from page to page.
@@ -28,6 +31,11 @@ pub(super) struct PageFacts<'a> {
     pub bounds: Option<(&'a str, &'a str)>,
     pub token: &'a Value,
     pub size: Option<u64>,
+    /// The partition, and what says where its values go.
+    pub partition: Option<(&'a Router, &'a Partition)>,
+    pub proof: Proof<'a>,
+    /// A next page may lie anywhere.
+    pub any_origin: bool,
 }
 
 /// Parts of a request, gathered.
@@ -39,7 +47,7 @@ struct Parts {
     form: Vec<(String, String)>,
 }
 
-fn settings(message: String) -> ConnectorError {
+pub(super) fn settings(message: String) -> ConnectorError {
     ConnectorError::new(ErrorKind::Settings, message)
 }
 
@@ -77,13 +85,59 @@ impl Parts {
     }
 }
 
+impl Parts {
+    /// What was gathered, as one body.
+    fn body(&mut self) -> Result<Body, ConnectorError> {
+        match (self.json.is_empty(), self.form.is_empty()) {
+            (true, true) => Ok(Body::None),
+            (false, true) => Ok(Body::Json(Value::Object(std::mem::take(&mut self.json)))),
+            (true, false) => Ok(Body::Form(std::mem::take(&mut self.form))),
+            (false, false) => Err(settings("both a JSON body and form fields are given".to_owned())),
+        }
+    }
+
+    /// Puts a partition's values where its router wants them.
+    fn partition(
+        &mut self,
+        engine: &Engine,
+        router: &Router,
+        scope: &Scope,
+        partition: &Partition,
+    ) -> Result<(), ConnectorError> {
+        let mut place = |field: &Template, option: Option<&RequestOption>| -> Result<(), ConnectorError> {
+            let Some(option) = option else { return Ok(()) };
+            let value = partition.fields.get(&engine.text(field, scope)?).filter(|value| paginate::is_filled(value));
+            value.map_or(Ok(()), |value| self.inject(engine, option, scope, value))
+        };
+        match router {
+            Router::List { field, option, .. } => place(field, option.as_ref()),
+            Router::Parents(parents) => {
+                parents.iter().try_for_each(|parent| place(&parent.field, parent.option.as_ref()))
+            }
+            Router::Product(routers) => {
+                routers.iter().try_for_each(|router| self.partition(engine, router, scope, partition))
+            }
+            // Groups send nothing by themselves: their requests name the values.
+            Router::Groups { .. } => Ok(()),
+        }
+    }
+}
+
 fn put(map: &mut Map<String, Value>, path: &[String], value: &Value) -> Result<(), ConnectorError> {
     let Some((name, rest)) = path.split_first() else { return Ok(()) };
     let twice = || settings(format!("the body's field '{name}' is given twice"));
     if rest.is_empty() {
-        return match map.insert(name.clone(), value.clone()) {
-            Some(had) if had != *value => Err(twice()),
-            _ => Ok(()),
+        // Two objects of one name are laid together; a value that is given twice must be the same.
+        if let (Some(Value::Object(have)), Value::Object(more)) = (map.get_mut(name), value) {
+            return more.iter().try_for_each(|(key, value)| put(have, std::slice::from_ref(key), value));
+        }
+        return match map.entry(name.clone()) {
+            Entry::Occupied(had) if had.get() != value => Err(twice()),
+            Entry::Occupied(_) => Ok(()),
+            Entry::Vacant(place) => {
+                place.insert(value.clone());
+                Ok(())
+            }
         };
     }
     let inner = map.entry(name.clone()).or_insert_with(|| Value::Object(Map::new()));
@@ -104,40 +158,47 @@ pub(super) fn build(
     page: &PageFacts<'_>,
 ) -> Result<Call, ConnectorError> {
     let mut parts = Parts::default();
+    for (name, value) in &plan.parameters {
+        let (name, value) = (engine.text(name, scope)?, sent_text(engine, value, scope)?);
+        Parts::pair(&mut parts.query, name, &value, "parameter")?;
+    }
+    for (name, value) in &plan.headers {
+        let (name, value) = (engine.text(name, scope)?, sent_value(engine, value, scope)?);
+        Parts::pair(&mut parts.headers, name, &value, "header")?;
+    }
+    let whole = own_body(engine, &plan.body, scope, &mut parts)?;
+    authenticate(engine, &plan.auth, scope, page.proof, &mut parts)?;
+    let mut next_url = None;
+    if let Some(paginator) = paginator {
+        match &paginator.token_option {
+            Some(TokenOption::Path) => next_url = page.token.as_str(),
+            Some(TokenOption::Option(option)) => parts.inject(engine, option, scope, page.token)?,
+            None => {}
+        }
+        if let (Some(option), Some(size)) = (&paginator.size_option, page.size) {
+            parts.inject(engine, option, scope, &Value::from(size))?;
+        }
+    }
+    if let Some((router, partition)) = page.partition {
+        parts.partition(engine, router, scope, partition)?;
+    }
     if let (Some(cursor), Some((start, end))) = (cursor, page.bounds) {
         let options = [(&cursor.start_option, start), (&cursor.end_option, end)];
         for (option, bound) in options.into_iter().filter_map(|(option, bound)| Some((option.as_ref()?, bound))) {
             parts.inject(engine, option, scope, &literal::guess(bound.to_owned()))?;
         }
     }
-    let mut next_url = None;
-    if let Some(paginator) = paginator {
-        if let (Some(option), Some(size)) = (&paginator.size_option, page.size) {
-            parts.inject(engine, option, scope, &Value::from(size))?;
-        }
-        match &paginator.token_option {
-            Some(TokenOption::Path) => next_url = page.token.as_str(),
-            Some(TokenOption::Option(option)) => parts.inject(engine, option, scope, page.token)?,
-            None => {}
-        }
-    }
-    for (name, value) in &plan.parameters {
-        let (name, value) = (engine.text(name, scope)?, engine.value(value, scope)?);
-        Parts::pair(&mut parts.query, name, &value, "parameter")?;
-    }
-    for (name, value) in &plan.headers {
-        let (name, value) = (engine.text(name, scope)?, engine.value(value, scope)?);
-        Parts::pair(&mut parts.headers, name, &value, "header")?;
-    }
-    authenticate(engine, &plan.auth, scope, &mut parts)?;
-    let body = body(engine, &plan.body, scope, &mut parts)?;
+    let body = match whole {
+        Some(body) => body,
+        None => parts.body()?,
+    };
 
     let own = address(engine, &plan.url, scope)?;
     let mut url = match next_url {
         None => own,
         Some(next) => {
             let next = own.join(next).map_err(|_| settings("the next page's address cannot be read".to_owned()))?;
-            if next.origin() != own.origin() {
+            if next.origin() != own.origin() && !page.any_origin {
                 let message = format!(
                     "the next page leads from {} to {}, where the credential does not belong",
                     own.host_str().unwrap_or(""),
@@ -159,15 +220,34 @@ pub(super) fn build(
     Ok(Call { method, url, headers: parts.headers, body })
 }
 
-/// A next page's address may repeat the credential, which the gate has taken out: it is put in anew.
-fn drop_removed(url: &mut Url) {
-    let pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
-    if pairs.iter().any(|(_, value)| value == REMOVED) {
-        url.query_pairs_mut().clear().extend_pairs(pairs.iter().filter(|(_, value)| value != REMOVED));
+/// A parameter's or a form field's value: a text, or a list. Nothing is sent for what renders to nothing.
+fn sent_text(engine: &Engine, template: &Template, scope: &Scope) -> Result<Value, ConnectorError> {
+    let text = engine.text(template, scope)?;
+    if text.is_empty() {
+        return Ok(Value::Null);
     }
+    let is_list = text.trim_start().starts_with('[');
+    Ok(match literal::guess(text.clone()) {
+        guessed @ Value::String(_) => guessed,
+        guessed @ Value::Array(_) if is_list => guessed,
+        // `1,2` is a text here, though the format's own language has a name for it.
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) | Value::Array(_) => Value::String(text),
+    })
 }
 
-fn body(engine: &Engine, plan: &BodyPlan, scope: &Scope, parts: &mut Parts) -> Result<Body, ConnectorError> {
+/// A header's or a JSON field's value, of the type that it reads as.
+fn sent_value(engine: &Engine, template: &Template, scope: &Scope) -> Result<Value, ConnectorError> {
+    let text = engine.text(template, scope)?;
+    Ok(if text.is_empty() { Value::Null } else { literal::guess(text) })
+}
+
+/// Lays the requester's own body into the parts; gives it where it is one text that nothing can be put into.
+fn own_body(
+    engine: &Engine,
+    plan: &BodyPlan,
+    scope: &Scope,
+    parts: &mut Parts,
+) -> Result<Option<Body>, ConnectorError> {
     match plan {
         BodyPlan::None => {}
         BodyPlan::Json(nested) => match render(engine, nested, scope)? {
@@ -176,32 +256,24 @@ fn body(engine: &Engine, plan: &BodyPlan, scope: &Scope, parts: &mut Parts) -> R
                     put(&mut parts.json, &[name], &value)?;
                 }
             }
-            Some(other) if parts.json.is_empty() => return Ok(Body::Json(other)),
-            Some(_) => {
-                return Err(settings("request_body_json gives no object, but fields are to be put into it".to_owned()));
-            }
+            Some(other) => return Ok(Some(Body::Json(other))),
             None => {}
         },
         BodyPlan::Form(fields) => {
             for (name, value) in fields {
-                let (name, value) = (engine.text(name, scope)?, engine.value(value, scope)?);
+                let (name, value) = (engine.text(name, scope)?, sent_text(engine, value, scope)?);
                 Parts::pair(&mut parts.form, name, &value, "form field")?;
             }
         }
-        BodyPlan::Text(text) => return Ok(Body::Text(engine.text(text, scope)?)),
+        BodyPlan::Text(text) => return Ok(Some(Body::Text(engine.text(text, scope)?))),
     }
-    match (parts.json.is_empty(), parts.form.is_empty()) {
-        (true, true) => Ok(Body::None),
-        (false, true) => Ok(Body::Json(Value::Object(std::mem::take(&mut parts.json)))),
-        (true, false) => Ok(Body::Form(std::mem::take(&mut parts.form))),
-        (false, false) => Err(settings("both a JSON body and form fields are given".to_owned())),
-    }
+    Ok(None)
 }
 
 /// `None` for what renders to null: a field without a value is not sent.
 fn render(engine: &Engine, nested: &Nested, scope: &Scope) -> Result<Option<Value>, ConnectorError> {
     let value = match nested {
-        Nested::Leaf(template) => engine.value(template, scope)?,
+        Nested::Leaf(template) => sent_value(engine, template, scope)?,
         Nested::Fixed(value) => value.clone(),
         Nested::List(items) => {
             let items = items.iter().map(|item| Ok(render(engine, item, scope)?.unwrap_or(Value::Null)));
@@ -220,26 +292,73 @@ fn render(engine: &Engine, nested: &Nested, scope: &Scope) -> Result<Option<Valu
     Ok((!value.is_null()).then_some(value))
 }
 
-fn authenticate(engine: &Engine, auth: &Auth, scope: &Scope, parts: &mut Parts) -> Result<(), ConnectorError> {
+/// What an authenticator needs besides the scope.
+#[derive(Clone, Copy)]
+pub(super) struct Proof<'a> {
+    /// With the secret.
+    pub config: &'a Value,
+    /// The token that was fetched for this authenticator, where it needs one.
+    pub session: Option<&'a SecretString>,
+    pub now: Timestamp,
+}
+
+fn authenticate(
+    engine: &Engine,
+    auth: &Auth,
+    scope: &Scope,
+    proof: Proof<'_>,
+    parts: &mut Parts,
+) -> Result<(), ConnectorError> {
     // A token is a text as it is: guessing would turn 1e5 into a number.
     let header = |parts: &mut Parts, value: String| {
         Parts::pair(&mut parts.headers, "Authorization".to_owned(), &Value::String(value), "header")
     };
+    let missing = || ConnectorError::new(ErrorKind::Unauthorized, "no secret is stored for this connection");
     let token = |template: &Template| -> Result<String, ConnectorError> {
         let token = engine.text(template, scope)?;
-        if token.is_empty() {
-            return Err(ConnectorError::new(ErrorKind::Unauthorized, "no secret is stored for this connection"));
-        }
-        Ok(token)
+        if token.is_empty() { Err(missing()) } else { Ok(token) }
     };
-    match auth {
-        Auth::None => Ok(()),
+    let session = || proof.session.map(|token| token.expose_secret()).ok_or_else(missing);
+    match auth::chosen(auth, engine, scope, proof.config)? {
+        Auth::None | Auth::Chosen { .. } => Ok(()),
         Auth::Bearer(template) => header(parts, format!("Bearer {}", token(template)?)),
         Auth::Key { token: template, option } => parts.inject(engine, option, scope, &Value::String(token(template)?)),
         Auth::Basic { username, password } => {
             let password = password.as_ref().map(|password| engine.text(password, scope)).transpose()?;
             let pair = format!("{}:{}", engine.text(username, scope)?, password.unwrap_or_default());
             header(parts, format!("Basic {}", STANDARD.encode(pair)))
+        }
+        Auth::Granted(oauth) => {
+            let token = match (&oauth.endpoint, &oauth.access_token_value) {
+                (None, Some(value)) => token(value)?,
+                _ => session()?.to_owned(),
+            };
+            header(parts, format!("Bearer {token}"))
+        }
+        Auth::Session(plan) => match &plan.placed {
+            Placed::Bearer => header(parts, format!("Bearer {}", session()?)),
+            Placed::Option { token, option } => {
+                let given = Value::String(session()?.to_owned());
+                let value = match token {
+                    None => given,
+                    Some(token) => {
+                        let scope = scope.clone().with("session_token", &std::sync::Arc::new(given));
+                        Value::String(engine.text(token, &scope)?)
+                    }
+                };
+                parts.inject(engine, option, scope, &value)
+            }
+        },
+        Auth::LegacySession(plan) => {
+            let name = engine.text(&plan.header, scope)?;
+            Parts::pair(&mut parts.headers, name, &Value::String(session()?.to_owned()), "header")
+        }
+        Auth::Jwt(jwt) => {
+            let token = jwt.token(engine, scope, proof.now)?.expose_secret().to_owned();
+            match &jwt.option {
+                None => header(parts, token),
+                Some(option) => parts.inject(engine, option, scope, &Value::String(token)),
+            }
         }
     }
 }
@@ -252,62 +371,14 @@ pub(super) fn authenticated(
     engine: &Engine,
     plan: &RequestPlan,
     scope: &Scope,
+    proof: Proof<'_>,
     mut call: Call,
 ) -> Result<Call, ConnectorError> {
     let mut parts = Parts::default();
-    authenticate(engine, &plan.auth, scope, &mut parts)?;
+    authenticate(engine, &plan.auth, scope, proof, &mut parts)?;
     call.headers.extend(parts.headers);
     if !parts.query.is_empty() {
         call.url.query_pairs_mut().extend_pairs(parts.query);
     }
     Ok(call)
-}
-
-/// The address without what varies: base and path, or the whole.
-///
-/// # Errors
-/// [`ErrorKind::Settings`] when it is no address.
-pub(super) fn address(engine: &Engine, plan: &UrlPlan, scope: &Scope) -> Result<Url, ConnectorError> {
-    let text = match plan {
-        UrlPlan::Whole(url) => engine.text(url, scope)?,
-        UrlPlan::Joined { base, path } => {
-            let path = path.as_ref().map(|path| engine.text(path, scope)).transpose()?;
-            join(&engine.text(base, scope)?, &path.unwrap_or_default())
-        }
-    };
-    let source = match plan {
-        UrlPlan::Whole(url) => url.source(),
-        UrlPlan::Joined { base, .. } => base.source(),
-    };
-    Url::parse(text.trim())
-        .map_err(|_| settings(format!("'{source}' gives no address such as https://api.example.com/")))
-}
-
-/// A path belongs below the base, also when it begins with a slash; a whole address replaces it.
-pub(super) fn join(base: &str, path: &str) -> String {
-    if path.starts_with("https://") || path.starts_with("http://") {
-        return path.to_owned();
-    }
-    if path.is_empty() {
-        return base.to_owned();
-    }
-    format!("{}/{}", base.trim_end_matches('/'), path.trim_start_matches('/'))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn paths_are_joined_to_the_base_and_whole_addresses_replace_it() {
-        for (base, path, whole) in [
-            ("https://x.example/v1", "things", "https://x.example/v1/things"),
-            ("https://x.example/v1/", "/things", "https://x.example/v1/things"),
-            ("https://x.example/v1/", "", "https://x.example/v1/"),
-            ("https://x.example/v1", "https://y.example/z", "https://y.example/z"),
-            ("https://x.example/v1/", "a?b=c", "https://x.example/v1/a?b=c"),
-        ] {
-            assert_eq!(join(base, path), whole);
-        }
-    }
 }

@@ -53,7 +53,7 @@ async fn requests_go_out_as_the_manifest_says() {
         authenticator: {type: ApiKeyAuthenticator, api_token: "{{ config['key'] }}", header: X-Key}
         request_parameters: {flag: "{{ config['flag'] }}", list: "{{ config['list'] }}", none: "{{ None }}", n: 5}
         request_headers: {X-Thing: "{{ parameters['path'] }}"}"#,
-            vec!["GET /v1/things?flag=True&list=a&list=1&n=5 ", "x-key: tok-1", "x-thing: /things"],
+            vec!["GET /v1/things?flag=True&list=a&list=1&none=None&n=5 ", "x-key: tok-1", "x-thing: /things"],
         ),
         (
             r#"

@@ -1,13 +1,16 @@
 //! `$ref`: a manifest's pieces, put where they are used.
 //!
-//! Owns the walk. A reference with keys beside it is the piece with those keys laid over it. Lines stay those of the text,
-//! so an error points at the piece's own place.
+//! Owns the walk. Any text that begins with `#/` is a reference, wherever it stands. A `$ref` with keys beside it is the piece
+//! with those keys laid over it; where the piece is no table, the piece alone. Lines stay those of the text, so an error
+//! points at the piece's own place.
 
 use super::reader::Problems;
 use crate::yaml::{Node, NodeValue, Problem};
 
 /// A manifest that grows beyond this by its references is refused.
 const MAX_NODES: usize = 2_000_000;
+/// Their values belong to the configuration: a text that looks like a reference is none.
+const HOLD_OPTIONS: &str = "config_overrides";
 
 /// The tree without references.
 pub(super) fn resolve(root: &Node, problems: &mut Problems) -> Node {
@@ -37,33 +40,28 @@ impl Walk<'_> {
                 let items = items.iter().enumerate().map(|(at, item)| self.node(item, &format!("{path}[{at}]")));
                 NodeValue::List(items.collect())
             }
-            NodeValue::Table(entries) => return self.map(node, entries, path),
+            NodeValue::Table(entries) => return self.table(node, entries, path),
             NodeValue::Text(text) if text.starts_with("#/") => return self.follow(node, text, path),
             NodeValue::Null | NodeValue::Bool(_) | NodeValue::Number(_) | NodeValue::Text(_) => node.value.clone(),
         };
         Node { line: node.line, value }
     }
 
-    fn map(&mut self, node: &Node, entries: &[(String, Node)], path: &str) -> Node {
+    fn table(&mut self, node: &Node, entries: &[(String, Node)], path: &str) -> Node {
         let mut out: Vec<(String, Node)> = Vec::new();
         let mut line = node.line;
         if let Some(reference) = node.get("$ref") {
-            let piece = match reference.text() {
-                Some(text) => self.follow(reference, text, path),
-                None => {
-                    self.refuse(reference, path, "$ref is not text".to_owned());
-                    Node::null()
-                }
-            };
-            if entries.len() == 1 {
+            let piece = self.node(reference, path);
+            if entries.len() == 1 || !matches!(piece.value, NodeValue::Table(_)) {
                 return piece;
             }
             line = piece.line;
-            out.extend(piece.entries().iter().cloned());
+            let NodeValue::Table(pairs) = piece.value else { return Node::null() };
+            out = pairs;
         }
         for (key, value) in entries.iter().filter(|(key, _)| key != "$ref") {
             let at = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-            let value = self.node(value, &at);
+            let value = if key == HOLD_OPTIONS { value.clone() } else { self.node(value, &at) };
             match out.iter_mut().find(|(have, _)| have == key) {
                 Some((_, have)) => *have = value,
                 None => out.push((key.clone(), value)),
@@ -93,16 +91,78 @@ impl Walk<'_> {
     }
 }
 
-/// A key may itself hold slashes: the longest that fits is taken first.
-fn find<'n>(node: &'n Node, pointer: &str) -> Option<&'n Node> {
-    if let NodeValue::List(items) = &node.value {
-        let (index, rest) = pointer.split_once('/').unwrap_or((pointer, ""));
-        let item = items.get(index.parse::<usize>().ok()?)?;
-        return if rest.is_empty() { Some(item) } else { find(item, rest) };
+/// At each table the whole rest of the pointer is tried as one key (a key may hold slashes), then its first part.
+fn find<'n>(mut node: &'n Node, mut pointer: &str) -> Option<&'n Node> {
+    while !pointer.is_empty() {
+        if let Some(whole) = node.get(pointer) {
+            return Some(whole);
+        }
+        let (head, rest) = pointer.split_once('/').unwrap_or((pointer, ""));
+        node = match &node.value {
+            NodeValue::List(items) => {
+                let index: i64 = head.trim().parse().ok()?;
+                let from_end =
+                    || usize::try_from(index.unsigned_abs()).ok().and_then(|back| items.len().checked_sub(back));
+                let index = if index < 0 { from_end()? } else { usize::try_from(index).ok()? };
+                items.get(index)?
+            }
+            _ => node.get(head)?,
+        };
+        pointer = rest;
     }
-    if let Some(whole) = node.get(pointer) {
-        return Some(whole);
+    Some(node)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::yaml::{self, Dialect};
+
+    fn resolved(text: &str) -> Result<Value, String> {
+        let tree = yaml::parse(text, Dialect::Yaml11).unwrap();
+        let mut problems = Vec::new();
+        let node = resolve(&tree, &mut problems);
+        problems.first().map_or_else(|| Ok(node.to_json()), |problem| Err(problem.message.clone()))
     }
-    let splits = pointer.match_indices('/').map(|(at, _)| at).rev();
-    splits.filter_map(|at| find(node.get(&pointer[..at])?, &pointer[at + 1..])).next()
+
+    /// Recorded from the format's own reader.
+    #[test]
+    fn references_come_out_as_the_format_has_them() {
+        for (text, expected) in [
+            (
+                "a: {x: 1, y: 2}\nb: {$ref: '#/a', y: 3, z: 4}",
+                json!({"a": {"x": 1, "y": 2}, "b": {"x": 1, "y": 3, "z": 4}}),
+            ),
+            ("a: 5\nb: {$ref: '#/a', y: 3}", json!({"a": 5, "b": 5})),
+            ("a: 5\nb: '#/a'", json!({"a": 5, "b": 5})),
+            ("n: {p: first}\nn/p: uh\nv: '#/n/p'", json!({"n": {"p": "first"}, "n/p": "uh", "v": "uh"})),
+            ("n: {a/b: 1, a: {b: 2}}\nv: '#/n/a/b'", json!({"n": {"a/b": 1, "a": {"b": 2}}, "v": 1})),
+            ("l: [1, {k: 2}]\nv: '#/l/1/k'\nw: '#/l/-1'", json!({"l": [1, {"k": 2}], "v": 2, "w": {"k": 2}})),
+            (
+                "a: {b: {$ref: '#/c'}}\nc: {d: 1}\ne: '#/a/b'",
+                json!({"a": {"b": {"d": 1}}, "c": {"d": 1}, "e": {"d": 1}}),
+            ),
+            ("a: [x]\nb: [{$ref: '#/a'}]", json!({"a": ["x"], "b": [["x"]]})),
+            ("config_overrides: {x: '#/none'}", json!({"config_overrides": {"x": "#/none"}})),
+            ("a: 1\n$parameters: {p: '#/a'}", json!({"a": 1, "$parameters": {"p": 1}})),
+        ] {
+            assert_eq!(resolved(text), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn circles_and_references_to_nothing_are_named() {
+        for (text, part) in [
+            ("a: '#/b'\nb: '#/a'", "leads back to itself"),
+            ("a: {$ref: '#/a'}", "leads back to itself"),
+            ("a: '#/gone'", "leads nowhere"),
+            ("a: {b: 1}\nc: '#/a/b/d/e'", "leads nowhere"),
+            ("a/b: {c: 1}\nv: '#/a/b/c'", "leads nowhere"),
+        ] {
+            let message = resolved(text).unwrap_err();
+            assert!(message.contains(part), "{text}: {message}");
+        }
+    }
 }

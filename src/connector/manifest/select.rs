@@ -1,16 +1,20 @@
 //! From an answer's body to items.
 //!
-//! Owns selection, transformation, ids and cursor values. What is there but cannot be read is an [`Item::Broken`] with its
-//! place; a body in which the records' path is missing fails the page.
+//! Owns selection: extract, filter, transform, normalise, in the manifest's order, each usable by itself; ids and cursor values.
+//! What is there but cannot be read is an [`Item::Broken`] with its place; a body in which the records' path is missing
+//! fails the page, unless the caller takes that as no records.
 
 use std::sync::Arc;
 
 use serde_json::Value;
 
 use super::{
-    literal,
-    plan::{CursorPlan, Selector, StreamPlan, Transformation},
-    template::{Engine, Scope, Template},
+    dpath,
+    engine::{Engine, Scope, Template},
+    extract::{self, Extractor},
+    normalise,
+    plan::{CursorPlan, StreamPlan},
+    transform::{Fault, Transformation},
 };
 use crate::{
     connector::{ConnectorError, ErrorKind, external_id::external_id},
@@ -22,6 +26,26 @@ use crate::{
 
 /// Characters of a broken item that are kept.
 const MAX_BROKEN_CHARS: usize = 2_000;
+
+/// How records are selected.
+pub(super) struct Selector {
+    pub extractor: Extractor,
+    pub filter: Option<Template>,
+    /// Where the manifest says nothing, filtering comes first; for a cursor that is watched on our side, last.
+    pub transform_before_filtering: Option<bool>,
+    /// Values are cast to the types of the stream's schema.
+    pub normalise: bool,
+}
+
+/// How strictly an answer is held against the manifest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Strictness {
+    /// What looks like a listing and is none fails.
+    Daemon,
+    /// As the format's own reader has it: what is not there is nothing.
+    #[allow(dead_code, reason = "the protocol's commands ask for it")]
+    Reference,
+}
 
 /// The values at the selector's path, as they lie in the body. Not yet filtered: paging counts these.
 ///
@@ -35,29 +59,46 @@ pub(super) fn extract(
     optional: bool,
     asked: &str,
 ) -> Result<Vec<Value>, ConnectorError> {
-    let path = selector.path.iter().map(|part| engine.text(part, scope)).collect::<Result<Vec<_>, _>>()?;
-    // A wildcard may find nothing; what stands before it must be there like any other path.
-    let fixed = path.iter().position(|part| part == "*").unwrap_or(path.len());
-    let (mut there, mut holds_null) = (false, false);
-    look(&body, &path[..fixed], &mut |found| (there, holds_null) = (true, found.is_null()));
-    if !there && !optional {
-        let message = format!("{asked}: the answer has no '{}' where the records should be", path.join("."));
+    let error_told = tells_error(&body);
+    let mut found = selector.extractor.extract(engine, scope, extract::bodies(body))?;
+    if !found.there && !optional {
+        let path = selector.extractor.tell();
+        let message = format!("{asked}: the answer has no '{path}' where the records should be");
         return Err(ConnectorError::new(ErrorKind::Decode, message));
     }
     // `{"data": null, "errors": [..]}` with status 200: no listing that happens to be empty.
-    if holds_null && tells_error(&body) {
-        let message = format!("{asked}: the answer holds an error where the records '{}' should be", path.join("."));
+    if found.holds_null && error_told {
+        let path = selector.extractor.tell();
+        let message = format!("{asked}: the answer holds an error where the records '{path}' should be");
         return Err(ConnectorError::new(ErrorKind::Decode, message));
     }
-    let mut found = Vec::new();
-    walk(body, &path, &mut found);
-    // A list of records, or one record; nothing where the path holds null.
-    let records = found.into_iter().flat_map(|found| match found {
-        Value::Array(items) => items,
-        Value::Null => Vec::new(),
-        one @ (Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_)) => vec![one],
-    });
-    Ok(records.collect())
+    // A list at a wildcard is no record; it can only be meant as records.
+    if found.starred && found.records.iter().any(Value::is_array) {
+        let records = std::mem::take(&mut found.records).into_iter();
+        found.records = records
+            .flat_map(|record| match record {
+                Value::Array(items) => items,
+                one => vec![one],
+            })
+            .collect();
+    }
+    Ok(found.records)
+}
+
+/// The values at the selector's path as the format's own reader finds them, in the bodies of a document (`extract::bodies`) or in
+/// one of a stream: a path that is not there holds no records. The number is how many count for paging.
+///
+/// # Errors
+/// As [`Extractor::extract`].
+pub(super) fn extract_leniently(
+    engine: &Engine,
+    selector: &Selector,
+    scope: &Scope,
+    bodies: Vec<Value>,
+) -> Result<(Vec<Value>, u64), ConnectorError> {
+    let found = selector.extractor.extract(engine, scope, bodies)?;
+    let count = found.records.len() as u64 + found.dropped;
+    Ok((found.records, count))
 }
 
 fn tells_error(body: &Value) -> bool {
@@ -72,62 +113,107 @@ fn tells_error(body: &Value) -> bool {
 /// How many records lie at the selector's path, and the last of them, without taking the body apart.
 ///
 /// # Errors
-/// [`ErrorKind::Settings`] when the path's template fails.
+/// As [`Extractor::extract`].
 pub(super) fn peek(
     engine: &Engine,
     selector: &Selector,
     scope: &Scope,
     body: &Value,
 ) -> Result<(u64, Value), ConnectorError> {
-    let path = selector.path.iter().map(|part| engine.text(part, scope)).collect::<Result<Vec<_>, _>>()?;
+    let Extractor::Path { path, expander: None } = &selector.extractor else {
+        let found = selector.extractor.extract(engine, scope, extract::bodies(body.clone()))?;
+        let count = found.records.len() as u64 + found.dropped;
+        return Ok((count, found.records.into_iter().next_back().unwrap_or(Value::Null)));
+    };
+    let path = extract::steps(engine, scope, path)?;
+    let starred = path.iter().any(dpath::Step::is_star);
     let (mut count, mut last) = (0, None);
-    look(body, &path, &mut |found| match found {
-        Value::Array(items) => {
-            count += items.len() as u64;
-            last = items.last().or(last);
+    let bodies = body.as_array().map_or(std::slice::from_ref(body), Vec::as_slice);
+    for found in bodies.iter().flat_map(|body| dpath::values(body, &path)) {
+        match found {
+            Value::Array(items) => {
+                count += items.len() as u64;
+                last = items.last().or(last);
+            }
+            one if !starred && extract::is_empty(one) => {}
+            one => {
+                count += 1;
+                last = Some(one);
+            }
         }
-        Value::Null => {}
-        Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
-            count += 1;
-            last = Some(found);
-        }
-    });
+    }
     Ok((count, last.cloned().unwrap_or(Value::Null)))
 }
 
-fn look<'v>(value: &'v Value, path: &[String], each: &mut dyn FnMut(&'v Value)) {
-    let Some((part, rest)) = path.split_first() else { return each(value) };
-    match value {
-        Value::Object(fields) if part == "*" => fields.values().for_each(|value| look(value, rest, each)),
-        Value::Array(items) if part == "*" => items.iter().for_each(|item| look(item, rest, each)),
-        Value::Object(fields) => fields.get(part).into_iter().for_each(|value| look(value, rest, each)),
-        Value::Array(items) => {
-            let item = part.parse().ok().and_then(|index: usize| items.get(index));
-            item.into_iter().for_each(|item| look(item, rest, each));
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
-    }
+/// The way of one record from the extractor to what is emitted.
+pub(super) struct Chain<'p> {
+    pub engine: &'p Engine,
+    pub selector: &'p Selector,
+    pub transformations: &'p [Transformation],
+    /// The schema that values are cast to, where [`Selector::normalise`] says so.
+    pub schema: Option<&'p Value>,
+    /// Where the manifest does not say which comes first.
+    pub transform_first: bool,
 }
 
-fn walk(value: Value, path: &[String], found: &mut Vec<Value>) {
-    let Some((part, rest)) = path.split_first() else {
-        found.push(value);
-        return;
-    };
-    match value {
-        Value::Object(fields) if part == "*" => fields.into_iter().for_each(|(_, value)| walk(value, rest, found)),
-        Value::Array(items) if part == "*" => items.into_iter().for_each(|item| walk(item, rest, found)),
-        Value::Object(mut fields) => {
-            if let Some(value) = fields.swap_remove(part) {
-                walk(value, rest, found);
-            }
+impl Chain<'_> {
+    /// Whether a record needs to be looked at: without filter, transformation and schema it is emitted as it came.
+    pub fn is_plain(&self) -> bool {
+        self.selector.filter.is_none() && self.transformations.is_empty() && self.schema().is_none()
+    }
+
+    /// Whether the filter keeps the record.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Settings`] when its template fails.
+    pub fn keeps(&self, scope: &Scope, record: &Arc<Value>) -> Result<bool, ConnectorError> {
+        match &self.selector.filter {
+            None => Ok(true),
+            Some(condition) => self.engine.truth(condition, &scope.clone().with("record", record)),
         }
-        Value::Array(mut items) => {
-            if let Some(index) = part.parse().ok().filter(|index| *index < items.len()) {
-                walk(items.swap_remove(index), rest, found);
-            }
+    }
+
+    /// The record after all transformations.
+    ///
+    /// # Errors
+    /// [`Fault`]: the record's or the run's.
+    pub fn transform(&self, scope: &Scope, record: &mut Arc<Value>) -> Result<(), Fault> {
+        self.transformations.iter().try_for_each(|step| step.apply(self.engine, scope, record))
+    }
+
+    /// The record's values in the types of its schema.
+    pub fn normalise(&self, record: &mut Arc<Value>) {
+        if let Some(schema) = self.schema() {
+            normalise::normalise(Arc::make_mut(record), schema);
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+
+    fn schema(&self) -> Option<&Value> {
+        self.schema.filter(|schema| self.selector.normalise && !extract::is_empty(schema))
+    }
+
+    /// All of it in the manifest's order; false when the record is left out. `keep` is asked beside the filter.
+    ///
+    /// # Errors
+    /// [`Fault`]: the record's or the run's.
+    pub fn record(
+        &self,
+        scope: &Scope,
+        record: &mut Arc<Value>,
+        keep: &dyn Fn(&Value) -> Result<bool, ConnectorError>,
+    ) -> Result<bool, Fault> {
+        let first = self.selector.transform_before_filtering.unwrap_or(self.transform_first);
+        if first {
+            self.transform(scope, record)?;
+        }
+        if !keep(record)? || !self.keeps(scope, record)? {
+            return Ok(false);
+        }
+        if !first {
+            self.transform(scope, record)?;
+        }
+        self.normalise(record);
+        Ok(true)
     }
 }
 
@@ -153,24 +239,39 @@ pub(super) fn select(
     page: u32,
 ) -> Result<Selected, ConnectorError> {
     let mut selected = Selected::default();
-    let templated = plan.selector.filter.is_some() || !plan.transformations.is_empty();
+    let chain = Chain {
+        engine,
+        selector: &plan.selector,
+        transformations: &plan.transformations,
+        schema: plan.spec.json_schema.as_ref(),
+        transform_first: false,
+    };
+    let plain = chain.is_plain();
     for (at, record) in records.into_iter().enumerate() {
-        if !record.is_object() {
+        let broken = |record: &Value, reason: String| {
             let text: String = record.to_string().chars().take(MAX_BROKEN_CHARS).collect();
-            let place = format!("page {}, item {}", page + 1, at + 1);
-            let reason = "the item is not an object".to_owned();
-            selected.items.push(Item::Broken(BrokenItem { place, text, reason }));
+            Item::Broken(BrokenItem { place: format!("page {}, item {}", page + 1, at + 1), text, reason })
+        };
+        if !record.is_object() {
+            selected.items.push(broken(&record, "the item is not an object".to_owned()));
             continue;
         }
-        let payload = if templated {
-            let Some(payload) = transformed(engine, plan, scope, record)? else {
-                selected.filtered += 1;
-                continue;
-            };
-            payload
-        } else {
-            record
-        };
+        let mut record = Arc::new(record);
+        if !plain {
+            match chain.record(scope, &mut record, &|_| Ok(true)) {
+                Ok(true) => {}
+                Ok(false) => {
+                    selected.filtered += 1;
+                    continue;
+                }
+                Err(Fault::Run(error)) => return Err(error),
+                Err(Fault::Record(reason)) => {
+                    selected.items.push(broken(&record, reason));
+                    continue;
+                }
+            }
+        }
+        let payload = Arc::unwrap_or_clone(record);
         let source_updated_at = plan.cursor.as_ref().and_then(|cursor| cursor_value(cursor, &payload));
         selected.cursors.extend(source_updated_at);
         let key = plan.spec.primary_key.iter();
@@ -178,75 +279,6 @@ pub(super) fn select(
         selected.items.push(Item::Record(RawRecord { external_id, payload, source_updated_at }));
     }
     Ok(selected)
-}
-
-/// `None` when the filter leaves the record out.
-fn transformed(
-    engine: &Engine,
-    plan: &StreamPlan,
-    scope: &Scope,
-    record: Value,
-) -> Result<Option<Value>, ConnectorError> {
-    let mut record = Arc::new(record);
-    let holds = |condition: &Option<Template>, record: &Arc<Value>| match condition {
-        None => Ok(true),
-        Some(condition) => engine.truth(condition, &scope.clone().with("record", record)),
-    };
-    if !holds(&plan.selector.filter, &record)? {
-        return Ok(None);
-    }
-    for step in &plan.transformations {
-        match step {
-            Transformation::Add { path, value, as_text, condition } => {
-                if holds(condition, &record)? {
-                    let scope = scope.clone().with("record", &record);
-                    let path = path.iter().map(|part| engine.text(part, &scope)).collect::<Result<Vec<_>, _>>()?;
-                    let text = engine.text(value, &scope)?;
-                    drop(scope);
-                    let value = if *as_text { Value::String(text) } else { literal::guess(text) };
-                    add(Arc::make_mut(&mut record), &path, value);
-                }
-            }
-            Transformation::Remove { path, condition } => {
-                if holds(condition, &record)? {
-                    remove(Arc::make_mut(&mut record), path);
-                }
-            }
-        }
-    }
-    Ok(Some(Arc::unwrap_or_clone(record)))
-}
-
-fn add(at: &mut Value, path: &[String], value: Value) {
-    let Some((part, rest)) = path.split_first() else {
-        *at = value;
-        return;
-    };
-    if !at.is_object() {
-        *at = Value::Object(serde_json::Map::new());
-    }
-    if let Some(fields) = at.as_object_mut() {
-        add(fields.entry(part.clone()).or_insert(Value::Null), rest, value);
-    }
-}
-
-fn remove(at: &mut Value, path: &[String]) {
-    match (path.split_first(), at) {
-        (Some((last, [])), Value::Object(fields)) => {
-            fields.shift_remove(last);
-        }
-        (Some((part, rest)), Value::Object(fields)) => {
-            if let Some(inner) = fields.get_mut(part) {
-                remove(inner, rest);
-            }
-        }
-        (Some((part, rest)), Value::Array(items)) => {
-            if let Some(inner) = part.parse().ok().and_then(|index: usize| items.get_mut(index)) {
-                remove(inner, rest);
-            }
-        }
-        (_, Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) | (None, _) => {}
-    }
 }
 
 /// The field itself, or a dotted way to it.
@@ -264,38 +296,5 @@ pub(super) fn cursor_value(plan: &CursorPlan, payload: &Value) -> Option<Timesta
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn path(parts: &[&str]) -> Vec<String> {
-        parts.iter().map(|part| (*part).to_owned()).collect()
-    }
-
-    #[test]
-    fn paths_reach_through_objects_lists_and_wildcards() {
-        let body = json!({"a": {"x": {"items": [1, 2]}, "y": {"items": [3]}}, "l": [{"b": 4}]});
-        for (parts, expected) in [
-            (vec!["a", "*", "items"], json!([[1, 2], [3]])),
-            (vec!["a", "x", "items"], json!([[1, 2]])),
-            (vec!["l", "0", "b"], json!([4])),
-            (vec!["l", "*", "b"], json!([4])),
-            (vec!["gone", "x"], json!([])),
-        ] {
-            let mut found = Vec::new();
-            walk(body.clone(), &path(&parts), &mut found);
-            assert_eq!(Value::Array(found), expected, "{parts:?}");
-        }
-    }
-
-    #[test]
-    fn fields_are_added_and_removed_in_depth() {
-        let mut record = json!({"a": {"b": 1, "c": 2}, "d": 3});
-        add(&mut record, &path(&["a", "new", "deep"]), json!("x"));
-        remove(&mut record, &path(&["a", "b"]));
-        remove(&mut record, &path(&["d"]));
-        remove(&mut record, &path(&["gone", "e"]));
-        assert_eq!(record, json!({"a": {"c": 2, "new": {"deep": "x"}}}));
-    }
-}
+#[path = "select_tests.rs"]
+mod tests;

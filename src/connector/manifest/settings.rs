@@ -56,6 +56,19 @@ pub(super) fn check(specification: &Value, secret_option: Option<&str>, config: 
     if wrong.is_empty() { Ok(()) } else { Err(settings(format!("the connection's config: {}", wrong.join(", ")))) }
 }
 
+/// Holds a configuration that brings its own secrets against what the manifest requires.
+///
+/// # Errors
+/// [`ErrorKind::Settings`], naming each option that is missing.
+pub(super) fn check_required(specification: &Value, config: &Value) -> Result<(), ConnectorError> {
+    let Some(options) = config.as_object() else {
+        return Err(settings("the config is not a map of options".to_owned()));
+    };
+    let required = specification.get("required").and_then(Value::as_array).into_iter().flatten();
+    let missing: Vec<_> = required.filter_map(Value::as_str).filter(|name| !options.contains_key(*name)).collect();
+    if missing.is_empty() { Ok(()) } else { Err(settings(format!("the config lacks: {}", missing.join(", ")))) }
+}
+
 /// The configuration with the secret: the parts of a JSON object are merged, a plain text becomes `secret_option`.
 ///
 /// # Errors

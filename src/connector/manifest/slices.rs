@@ -8,9 +8,9 @@ use serde_json::Value;
 use super::{
     datetime::Format,
     duration::Duration,
-    macros::usual_time,
+    engine::{Engine, Scope, Template},
     plan::{Bound, CursorPlan},
-    template::{Engine, Scope, Template},
+    template::iso_time,
 };
 use crate::{
     connector::{ConnectorError, ErrorKind},
@@ -49,7 +49,11 @@ impl Cut {
     }
 
     fn from(&self, start: Timestamp) -> Window {
-        let end = self.step.map_or(self.upto, |step| self.granularity.before(step.after(start)).min(self.upto));
+        // The last window goes to the end: nothing is left behind it that would be one granule wide.
+        let end = match self.step.map(|step| step.after(start)) {
+            Some(next) if next < self.upto => self.granularity.before(next),
+            _ => self.upto,
+        };
         Window { start, end: end.max(start) }
     }
 }
@@ -79,7 +83,7 @@ fn bound(engine: &Engine, bound: &Bound, own: &Format, scope: &Scope) -> Result<
     let read = |template: &Template| -> Result<Timestamp, ConnectorError> {
         let text = engine.text(template, scope)?;
         let declared = bound.format.as_ref().and_then(|format| format.parse(&text));
-        declared.or_else(|| own.parse(&text)).or_else(|| usual_time(&text)).ok_or_else(|| {
+        declared.or_else(|| own.parse(&text)).or_else(|| iso_time(&text)).ok_or_else(|| {
             let what = if text.is_empty() { "nothing" } else { "no time" };
             let message = format!(
                 "'{}' gives {what}; set it in the connection's config, e.g. 2026-01-01T00:00:00Z",
@@ -129,6 +133,20 @@ pub(super) fn start(
     let Some(cursor) = cursor else { return Ok(configured) };
     let lookback = plan.lookback.as_ref().map(|window| duration(engine, window, scope)).transpose()?;
     Ok(lookback.map_or(cursor, |lookback| lookback.before(cursor)).max(configured))
+}
+
+/// The cursor that a pull begins with: the one that was given, never before the configured start.
+///
+/// # Errors
+/// [`ErrorKind::Settings`]
+pub(super) fn beginning(
+    engine: &Engine,
+    plan: &CursorPlan,
+    scope: &Scope,
+    cursor: Option<Timestamp>,
+) -> Result<Timestamp, ConnectorError> {
+    let configured = bound(engine, &plan.start, &plan.format, scope)?;
+    Ok(cursor.map_or(configured, |cursor| cursor.max(configured)))
 }
 
 #[cfg(test)]

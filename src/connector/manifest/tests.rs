@@ -296,7 +296,7 @@ definitions:
     url_base: "https://x.example"
     http_method: PATCH
     authenticator:
-      type: OAuthAuthenticator
+      type: RateLimitedMultipleTokenAuthenticator
       client_id: x
     error_handler:
       type: CompositeErrorHandler
@@ -313,14 +313,14 @@ streams:
       type: SimpleRetriever
       requester: {$ref: "#/definitions/requester"}
       record_selector: {$ref: "#/definitions/selector"}
-      partition_router: {type: ListPartitionRouter, values: [a], cursor_field: x}
+      partition_router: {type: UnionPartitionRouter, partition_routers: []}
       paginator: {$ref: "#/definitions/gone"}
     incremental_sync:
       type: DatetimeBasedCursor
       cursor_field: x
       datetime_format: "%Q"
       start_datetime: "{{ stream_state['x'] }}"
-      is_data_feed: true
+      clamping: {target: DAY}
   - type: StateDelegatingStream
     name: b
 dynamic_streams: []
@@ -331,14 +331,14 @@ dynamic_streams: []
         assert!(found, "{path} {line} {part}\n{problems:#?}");
     };
     has("streams[0].retriever.requester.http_method", 8, "PATCH");
-    has("streams[0].retriever.requester.authenticator", 10, "OAuthAuthenticator");
-    has("streams[0].retriever.requester.error_handler", 13, "CompositeErrorHandler");
+    has("streams[0].retriever.requester.authenticator", 10, "RateLimitedMultipleTokenAuthenticator");
+    has("streams[0].retriever.requester.error_handler.error_handlers", 14, "at least one");
     has("streams[0].retriever.record_selector.record_filter", 18, "needs Python");
-    has("streams[0].retriever.partition_router", 27, "partition_router");
+    has("streams[0].retriever.partition_router", 27, "UnionPartitionRouter");
     has("streams[0].retriever.paginator", 28, "leads nowhere");
     has("streams[0].incremental_sync.datetime_format", 32, "%Q");
     has("streams[0].incremental_sync.start_datetime", 33, "stream_state");
-    has("streams[0].incremental_sync.is_data_feed", 34, "is_data_feed");
+    has("streams[0].incremental_sync.clamping", 34, "clamping");
     has("streams[1]", 35, "StateDelegatingStream");
     has("dynamic_streams", 37, "dynamic_streams");
     assert!(problems.iter().all(|problem| !problem.remedy.is_empty()));

@@ -1,0 +1,156 @@
+//! Templates as the engine uses them: with their place in the manifest, the parameters of that place, and a scope that owns
+//! what it shows.
+//!
+//! Owns the bridge to `template`. Refuses at load what no run of the format could evaluate: an unknown variable, function or
+//! filter is a refusal with its place, never a run that fails. Error texts say where and what kind, never a value.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::{
+    literal,
+    template::{Context, Fault, Slice, Variable},
+};
+use crate::{
+    connector::{ConnectorError, ErrorKind},
+    domain::clock::Timestamp,
+};
+
+/// A compiled template, or a text without any, at its place.
+#[derive(Debug, Clone)]
+pub struct Template {
+    compiled: Arc<super::template::Template>,
+    /// Where it stands in the manifest, for messages.
+    place: Arc<str>,
+    parameters: Arc<Value>,
+}
+
+impl Template {
+    /// The text as it stands in the manifest.
+    pub fn source(&self) -> &str {
+        self.compiled.source()
+    }
+}
+
+/// Names that single components give to their templates, beside those that all have.
+const GIVEN: [&str; 5] = ["session_token", "property", "value", "path", "raw_schema"];
+
+/// The values that a rendering sees.
+#[derive(Clone)]
+pub struct Scope {
+    now: Timestamp,
+    parts: Vec<(Variable, Arc<Value>)>,
+    /// The parts of the slice, where it has any: partition, bounds, what goes along with the partition.
+    slice: Option<[Arc<Value>; 3]>,
+    /// What single components give, by name.
+    given: Arc<Value>,
+    nothing: Arc<Value>,
+}
+
+impl Scope {
+    pub fn new(now: Timestamp, config: &Arc<Value>) -> Self {
+        let nothing = Arc::new(Value::Object(serde_json::Map::new()));
+        let parts = vec![
+            (Variable::Config, Arc::clone(config)),
+            (Variable::StreamSlice, Arc::clone(&nothing)),
+            (Variable::NextPageToken, Arc::new(Value::Null)),
+        ];
+        Self { now, parts, slice: None, given: Arc::clone(&nothing), nothing }
+    }
+
+    /// Sets the slice: what a look-up finds, and its parts (partition, bounds, extra fields).
+    #[must_use]
+    pub fn with_slice(mut self, all: &Arc<Value>, parts: [Arc<Value>; 3]) -> Self {
+        self.slice = Some(parts);
+        self.with("stream_slice", all)
+    }
+
+    /// Adds or replaces a variable. A name that the format does not have changes nothing.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: &Arc<Value>) -> Self {
+        if let Some(variable) = Variable::named(name) {
+            self.parts.retain(|(have, _)| *have != variable);
+            self.parts.push((variable, Arc::clone(value)));
+        } else if GIVEN.contains(&name)
+            && let Value::Object(fields) = Arc::make_mut(&mut self.given)
+        {
+            fields.insert(name.to_owned(), Value::clone(value));
+        }
+        self
+    }
+
+    fn evaluated<T>(
+        &self,
+        template: &Template,
+        how: impl FnOnce(&super::template::Template, &Context<'_>) -> Result<T, Fault>,
+    ) -> Result<T, ConnectorError> {
+        let slice = self.parts.iter().find(|(have, _)| *have == Variable::StreamSlice).map(|(_, slice)| &**slice);
+        let slice = slice.unwrap_or(&self.nothing);
+        let slice = match &self.slice {
+            Some([partition, bounds, extra]) => {
+                Slice { all: slice, partition, cursor_slice: bounds, extra_fields: extra }
+            }
+            None => Slice { all: slice, partition: &self.nothing, cursor_slice: slice, extra_fields: &self.nothing },
+        };
+        let mut context = Context::new(self.now, &self.nothing).with(Variable::Parameters, &template.parameters);
+        for (variable, value) in &self.parts {
+            context = context.with(*variable, value);
+        }
+        how(&template.compiled, &context.with_slice(&slice).with_extra(&self.given)).map_err(|fault| {
+            let message = format!("the template at {} fails: {fault}", template.place);
+            ConnectorError::new(ErrorKind::Settings, message)
+        })
+    }
+}
+
+/// All templates of one manifest.
+#[derive(Default)]
+pub struct Engine;
+
+impl Engine {
+    pub fn new() -> Self {
+        Self
+    }
+
+    /// Compiles a text. `parameters` are what `$parameters` gave to its place.
+    ///
+    /// # Errors
+    /// What is wrong with it, as a sentence.
+    pub fn compile(&mut self, source: &str, place: &str, parameters: &Arc<Value>) -> Result<Template, String> {
+        let compiled = super::template::Template::compile(source)
+            .map_err(|fault| format!("the template cannot be read: {fault}"))?;
+        if let Some(name) = compiled.unknown().filter(|name| !GIVEN.contains(name)).min() {
+            return Err(format!("the template names '{name}', which is not known"));
+        }
+        Ok(Template { compiled: Arc::new(compiled), place: place.into(), parameters: Arc::clone(parameters) })
+    }
+
+    /// The rendered text, without guessing a type.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Settings`], naming the place.
+    pub fn text(&self, template: &Template, scope: &Scope) -> Result<String, ConnectorError> {
+        scope.evaluated(template, |compiled, context| compiled.evaluate_text(context))
+    }
+
+    /// The rendered text, read as a Python literal where it is one.
+    ///
+    /// # Errors
+    /// As [`Engine::text`].
+    pub fn value(&self, template: &Template, scope: &Scope) -> Result<Value, ConnectorError> {
+        scope.evaluated(template, |compiled, context| compiled.evaluate(context)).map(literal::Outcome::into_json)
+    }
+
+    /// Whether a condition holds.
+    ///
+    /// # Errors
+    /// As [`Engine::text`].
+    pub fn truth(&self, template: &Template, scope: &Scope) -> Result<bool, ConnectorError> {
+        scope.evaluated(template, |compiled, context| compiled.evaluate_bool(context))
+    }
+}
+
+#[cfg(test)]
+#[path = "engine_tests.rs"]
+mod engine_tests;

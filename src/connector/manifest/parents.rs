@@ -1,0 +1,108 @@
+//! Pages of parent streams, kept while their records are being used.
+//!
+//! Owns the few pages that are in use, and what parents' own cursors came to. A parent's page is pulled as any other page is.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use serde_json::Value;
+
+use super::{
+    ManifestConnector,
+    partition::{
+        Parent,
+        state::States,
+        walk::{ParentPage, ParentPages},
+    },
+    place::Place,
+    pull::Pull,
+};
+use crate::{
+    connector::{ConnectorError, PullRequest},
+    domain::{cursor::Position, status::SyncMode},
+};
+
+/// Pages kept: one for each level of nesting, and some for products.
+const KEPT: usize = 16;
+
+/// Which page of which parent.
+type Key = (String, Value);
+
+/// What is remembered between the pages of a pull; losing it costs requests, never records.
+#[derive(Default)]
+pub(super) struct Kept {
+    pages: Mutex<VecDeque<(Key, Arc<ParentPage>)>>,
+    cursors: Mutex<HashMap<String, Value>>,
+}
+
+impl Kept {
+    /// The cursor that a parent's pages came to.
+    pub fn cursor(&self, parent: &str) -> Option<Value> {
+        self.cursors.lock().unwrap_or_else(PoisonError::into_inner).get(parent).cloned()
+    }
+}
+
+/// Reads parents within one pull.
+pub(super) struct Reading<'a> {
+    pub connector: &'a ManifestConnector,
+    pub request: &'a PullRequest,
+    /// The child's states, which keep those of its parents.
+    pub states: Option<&'a States>,
+}
+
+impl ParentPages for Reading<'_> {
+    fn page<'a>(
+        &'a self,
+        parent: &'a Parent,
+        at: Option<&'a Position>,
+    ) -> Pin<Box<dyn Future<Output = Result<Arc<ParentPage>, ConnectorError>> + Send + 'a>> {
+        Box::pin(async move {
+            let kept = &self.connector.parents;
+            let key = (parent.plan.spec.name.clone(), at.map_or(Value::Null, |at| at.0.clone()));
+            let have = {
+                let pages = kept.pages.lock().unwrap_or_else(PoisonError::into_inner);
+                pages.iter().find(|(have, _)| *have == key).map(|(_, page)| Arc::clone(page))
+            };
+            if let Some(page) = have {
+                return Ok(page);
+            }
+            let state = if parent.incremental {
+                self.states.and_then(|states| states.parent(&parent.plan.spec.name)).cloned()
+            } else {
+                None
+            };
+            let request = PullRequest {
+                stream: parent.plan.spec.name.clone(),
+                mode: if state.is_some() && parent.plan.cursor.is_some() {
+                    SyncMode::Incremental
+                } else {
+                    SyncMode::FullRefresh
+                },
+                cursor: state,
+                position: at.cloned(),
+                started_at: self.request.started_at,
+                limit: None,
+                traffic: Arc::clone(&self.request.traffic),
+            };
+            let (place, page) = Pull::new(self.connector, &parent.plan, &request)?.placed_page().await?;
+            if let Some(cursor) = &page.cursor {
+                let mut cursors = kept.cursors.lock().unwrap_or_else(PoisonError::into_inner);
+                cursors.insert(parent.plan.spec.name.clone(), cursor.state.clone());
+            }
+            let page = Arc::new(ParentPage::of(page, place.as_ref()));
+            let mut pages = kept.pages.lock().unwrap_or_else(PoisonError::into_inner);
+            pages.push_back((key, Arc::clone(&page)));
+            if pages.len() > KEPT {
+                pages.pop_front();
+            }
+            Ok(page)
+        })
+    }
+}
+
+/// The place that a page was read at, for whoever needs its partition.
+pub(super) type Placed = (Option<Place>, crate::connector::Page);

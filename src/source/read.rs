@@ -1,0 +1,153 @@
+//! `read`: records and states of the streams that a platform wants.
+//!
+//! Owns the order of messages: a stream's records, then the state that covers them. A stream that fails is told and does not keep
+//! the others from being read.
+
+use std::{
+    io::{self, Write},
+    sync::Arc,
+};
+
+use serde_json::{Map, Value, json};
+
+use super::{ConfiguredCatalog, Out, Source, SourceClock, message};
+use crate::{
+    connector::{Connector as _, ConnectorError, ErrorKind, PullRequest, TrafficMeter},
+    domain::{record::Item, status::SyncMode},
+};
+
+/// What stands for the state of a stream without a cursor.
+const NO_CURSOR: &str = "__ab_no_cursor_state_message";
+
+/// What came of a reading.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Read {
+    pub records: u64,
+    /// Streams that could not be read to their end.
+    pub failed: Vec<String>,
+}
+
+/// Why a stream was not read to its end.
+enum Stopped {
+    Connector(ConnectorError),
+    /// Nobody reads what we write.
+    Output(io::Error),
+}
+
+impl Source {
+    /// Reads the streams of a catalogue, one after the other.
+    ///
+    /// # Errors
+    /// Only of the output.
+    pub async fn read(
+        &self,
+        catalog: &ConfiguredCatalog,
+        states: &Map<String, Value>,
+        clock: &Arc<SourceClock>,
+        out: &Out<impl Write + Send>,
+    ) -> io::Result<Read> {
+        let mut read = Read { records: 0, failed: Vec::new() };
+        for (name, mode) in &catalog.streams {
+            let now = || self.gate.clock().now().micros() / 1000;
+            if self.connector.stream(name).is_none() {
+                let text = format!("the manifest has no stream '{name}'");
+                out.line(&message::error(name, &text, "config_error", now()))?;
+                read.failed.push(name.clone());
+                continue;
+            }
+            out.line(&message::status(name, "STARTED", now()))?;
+            match self.stream(name, *mode, states.get(name), clock, out).await {
+                Ok(records) => {
+                    read.records += records;
+                    out.line(&message::status(name, "COMPLETE", now()))?;
+                }
+                Err(Stopped::Output(error)) => return Err(error),
+                Err(Stopped::Connector(error)) => {
+                    out.line(&message::status(name, "INCOMPLETE", now()))?;
+                    out.line(&message::error(name, &error.message, failure(&error.kind), now()))?;
+                    read.failed.push(name.clone());
+                }
+            }
+        }
+        out.flush()?;
+        Ok(read)
+    }
+
+    async fn stream(
+        &self,
+        name: &str,
+        mode: SyncMode,
+        state: Option<&Value>,
+        clock: &Arc<SourceClock>,
+        out: &Out<impl Write + Send>,
+    ) -> Result<u64, Stopped> {
+        let spec = self.connector.stream(name);
+        let has_cursor = spec.is_some_and(|spec| spec.cursor_field.is_some());
+        let given = state.filter(|state| has_cursor && state.as_object().is_some_and(|fields| !fields.is_empty()));
+        let mut request = PullRequest {
+            stream: name.to_owned(),
+            // A platform that wants everything again gives no state; what it gives is used.
+            mode: if has_cursor { SyncMode::Incremental } else { SyncMode::FullRefresh },
+            cursor: given.filter(|_| mode == SyncMode::Incremental).cloned(),
+            position: None,
+            started_at: self.gate.clock().now(),
+            limit: None,
+            traffic: Arc::new(TrafficMeter::default()),
+        };
+        let (mut records, mut since_state, mut running) = (0, 0, false);
+        loop {
+            let pulled = self.connector.pull(&request).await;
+            for wait in clock.take_waits() {
+                let text = format!("waited {:.3} s", wait.as_secs_f64());
+                out.line(&message::log("INFO", &text)).map_err(Stopped::Output)?;
+            }
+            let now = self.gate.clock().now().micros() / 1000;
+            if let Some(config) = self.connector.take_renewed_config() {
+                out.line(&message::control(&config, now)).map_err(Stopped::Output)?;
+            }
+            let page = pulled.map_err(Stopped::Connector)?;
+            if !running && !page.items.is_empty() {
+                running = true;
+                out.line(&message::status(name, "RUNNING", now)).map_err(Stopped::Output)?;
+            }
+            let payloads = page.items.iter().filter_map(|item| match item {
+                Item::Record(record) => Some(&record.payload),
+                Item::Broken(_) => None,
+            });
+            out.records(name, payloads, now).map_err(Stopped::Output)?;
+            let came = page.items.iter().filter(|item| matches!(item, Item::Record(_))).count() as u64;
+            records += came;
+            since_state += came;
+            if let Some(cursor) = page.cursor {
+                out.line(&message::state(name, &cursor.state, since_state)).map_err(Stopped::Output)?;
+                since_state = 0;
+                if cursor.order.is_none() {
+                    request.cursor = Some(cursor.state);
+                }
+            }
+            match page.next {
+                Some(next) => request.position = Some(next),
+                None => break,
+            }
+        }
+        if !has_cursor {
+            let state = json!({NO_CURSOR: true});
+            out.line(&message::state(name, &state, since_state)).map_err(Stopped::Output)?;
+        }
+        Ok(records)
+    }
+}
+
+/// Who can help, in the protocol's words.
+fn failure(kind: &ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::Unauthorized | ErrorKind::Forbidden | ErrorKind::Settings | ErrorKind::Policy => "config_error",
+        ErrorKind::RateLimited { .. } | ErrorKind::Unavailable => "transient_error",
+        ErrorKind::Rejected
+        | ErrorKind::Decode
+        | ErrorKind::PositionExpired
+        | ErrorKind::Vault
+        | ErrorKind::Stuck
+        | ErrorKind::AccountMismatch => "system_error",
+    }
+}
