@@ -232,6 +232,10 @@ const LEAVES: &[(&str, Leaf)] = &[
     ("completions", Global("prints names of commands")),
     ("man", Global("prints help texts")),
     ("simulator", Global("is a provider, not a part of an installation")),
+    ("source spec", Global("reads a manifest and no database")),
+    ("source check", Global("reads a manifest and no database")),
+    ("source discover", Global("reads a manifest and no database")),
+    ("source read", Global("reads a manifest and no database")),
     ("connection revoke", Within(&[("connection revoke acme-hubspot --reason sweep", 0)])),
 ];
 
