@@ -37,7 +37,9 @@ pub async fn run(app: &App, command: &SourceCommand) -> Done {
         }
         SourceCommand::Check(args) => {
             // The answer is the message; the protocol has no other.
-            open(app, args)?.0.check(&out).await.map_err(closed)?;
+            let (source, _) = open(app, args)?;
+            source.tell_notices(&out).map_err(closed)?;
+            source.check(&out).await.map_err(closed)?;
             Ok(Exit::Done)
         }
         SourceCommand::Discover(args) => {
@@ -55,6 +57,7 @@ pub async fn run(app: &App, command: &SourceCommand) -> Done {
             };
             let states = state.as_deref().map(json).transpose()?.map(|document| source::states(&document));
             let (opened, clock) = bind(app, loaded, source)?;
+            opened.tell_notices(&out).map_err(closed)?;
             let read = opened.read(&catalog, &states.unwrap_or_default(), &clock, &out).await.map_err(closed)?;
             Ok(if read.failed.is_empty() { Exit::Done } else { Exit::Failed })
         }

@@ -195,6 +195,7 @@ impl Findings {
                 folder.dir.display()
             )
         }));
+        self.warnings.extend(catalogue.folders().flat_map(|folder| folder.notices()).map(|notice| notice.to_string()));
         self.problems.extend(found.iter().map(ToString::to_string));
     }
 }

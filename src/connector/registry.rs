@@ -127,6 +127,13 @@ impl ProviderFolder {
 }
 
 impl ProviderFolder {
+    /// What stands in the folder's manifest and is left out, since the format does not know it.
+    pub fn notices(&self) -> Vec<LoadProblem> {
+        let Kind::Manifest(manifest) = &self.kind else { return Vec::new() };
+        let file = self.dir.join("manifest.yaml");
+        manifest.notices().iter().map(|notice| LoadProblem::of(&file, notice.clone())).collect()
+    }
+
     /// Names of the provider, which no client may read. Files have none: `CSV import` is what a client may call them.
     pub fn client_unsafe_names(&self) -> Vec<String> {
         match self.kind {

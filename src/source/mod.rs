@@ -48,6 +48,14 @@ impl Source {
         Ok(Self { manifest, connector, gate })
     }
 
+    /// Tells what was left out of the manifest, as log messages of the protocol.
+    ///
+    /// # Errors
+    /// Only of the output.
+    pub fn tell_notices(&self, out: &Out<impl Write>) -> std::io::Result<()> {
+        self.manifest.notices().iter().try_for_each(|notice| out.line(&message::log("WARN", &notice.to_string())))
+    }
+
     /// `check`: whether the first records of the streams that the manifest names can be read. `false`: they cannot.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! Which policy holds, and when a call has to wait.
 
-use std::{cell::RefCell, sync::Arc};
+use std::sync::Arc;
 
 use serde_json::json;
 
@@ -12,7 +12,7 @@ use crate::{
 
 fn load(text: &str) -> (Engine, BudgetPlan) {
     let tree = yaml::parse(text, Dialect::Yaml11).unwrap();
-    let load = Load { engine: RefCell::new(Engine::new()), problems: RefCell::default() };
+    let load = Load::default();
     let plan = budget(&Component::root(&tree, &load));
     assert!(load.problems.borrow().is_empty(), "{text}: {:?}", load.problems.borrow());
     (load.engine.into_inner(), plan)

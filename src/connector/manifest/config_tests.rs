@@ -1,7 +1,5 @@
 //! Configurations held against what the reference made of them (`recorded/configs.json`).
 
-use std::cell::RefCell;
-
 use serde_json::json;
 
 use super::*;
@@ -12,7 +10,7 @@ use crate::{
 
 fn rules(spec: &Value) -> (Engine, ConfigRules) {
     let tree = yaml::parse(&spec.to_string(), Dialect::Yaml11).unwrap();
-    let load = Load { engine: RefCell::new(Engine::new()), problems: RefCell::default() };
+    let load = Load::default();
     let rules = config_rules(&Component::root(&tree, &load));
     assert!(load.problems.borrow().is_empty(), "{spec}: {:?}", load.problems.borrow());
     (load.engine.into_inner(), rules)

@@ -31,6 +31,11 @@ impl Template {
     pub fn source(&self) -> &str {
         self.compiled.source()
     }
+
+    /// Whether it fails wherever it is needed: see [`super::template::Template::is_refused`].
+    pub fn is_refused(&self) -> bool {
+        self.compiled.is_refused()
+    }
 }
 
 /// Names that single components give to their templates, beside those that all have.

@@ -43,6 +43,8 @@ pub(super) struct Loaded {
     /// All that `check` names, in their order.
     pub check_streams: Vec<usize>,
     pub identity: Option<IdentityPlan>,
+    /// What was left out of the text, in its order.
+    pub notices: Vec<Problem>,
     /// `connection_specification`, for checking a connection's options.
     pub specification: Value,
     /// The option that a plain-text secret becomes.
@@ -72,16 +74,23 @@ impl Manifest {
         let tree = yaml::parse(text, Dialect::Yaml11).map_err(|problem| vec![problem])?;
         let mut problems = Vec::new();
         let tree = propagate::propagate(resolve::resolve(&tree, &mut problems));
-        let load = Load { engine: RefCell::new(Engine::new()), problems: RefCell::new(problems) };
+        let load = Load { problems: RefCell::new(problems), ..Load::default() };
         let loaded = root(&tree, &load);
         let mut problems = load.problems.into_inner();
         problems.sort_by_key(|problem| problem.line);
+        let mut notices = load.notices.into_inner();
+        notices.sort_by_key(|notice| notice.line);
         match loaded {
             Some(parts) if problems.is_empty() => {
-                Ok(Self(Arc::new(Loaded { engine: load.engine.into_inner(), ..parts })))
+                Ok(Self(Arc::new(Loaded { engine: load.engine.into_inner(), notices, ..parts })))
             }
             _ => Err(problems),
         }
+    }
+
+    /// What stands in the manifest and is left out, since the format does not know it.
+    pub fn notices(&self) -> &[Problem] {
+        &self.0.notices
     }
 
     /// What the manifest says about the provider.
@@ -216,6 +225,7 @@ fn root(tree: &Node, load: &Load) -> Option<Loaded> {
         check_stream,
         check_streams,
         identity,
+        notices: Vec::new(),
         specification,
         credential,
         facts,

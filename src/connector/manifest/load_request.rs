@@ -53,7 +53,8 @@ pub(super) fn requester(component: &Component<'_>) -> Option<RequestPlan> {
 /// A map of templates to templates.
 pub(super) fn pairs(component: &Component<'_>, key: &'static str) -> Vec<(Template, Template)> {
     let Some(node) = component.field(key) else { return Vec::new() };
-    if !matches!(node.value, NodeValue::Table(_)) {
+    // An empty text is how some manifests say none, and the format takes it.
+    if !matches!(node.value, NodeValue::Table(_)) && node.text() != Some("") {
         component.refuse(key, &format!("a table of keys is expected, not {}", node.kind()), "");
     }
     let pair = |(name, value): &(String, Node)| {

@@ -332,7 +332,7 @@ impl Connector for ManifestConnector {
                 ConnectorError::new(ErrorKind::Settings, "the identity request has no readable address")
             })?;
             let asked = Call { method: Method::Get, url, headers: Vec::new(), body: Body::None };
-            let proof = request::Proof { config: &config, session, now };
+            let proof = request::Proof { config: &config, session, now, may_lack: self.manner == Manner::Reference };
             request::authenticated(engine, plan, &scope, proof, asked)
         };
         let answer = self.send(plan, &traffic, &make, &Scope::new(now, &self.config)).await?;

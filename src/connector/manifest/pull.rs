@@ -163,7 +163,7 @@ impl<'a> Pull<'a> {
                 token: &place.token,
                 size: place.size,
                 partition: self.plan.router.as_ref().zip(place.partition()).filter(|_| !by_token),
-                proof: Proof { config: &config, session, now },
+                proof: Proof { config: &config, session, now, may_lack: self.connector.manner == Manner::Reference },
                 any_origin: self.connector.manner == Manner::Reference,
             };
             request::build(

@@ -3,7 +3,11 @@
 //! Owns the refusals: an unknown component, a component that needs Python, an unknown key, a wrong kind of value. `$parameters`
 //! have become fields before (`propagate`); here they are what templates know as `parameters`.
 
-use std::{cell::RefCell, collections::BTreeSet, sync::Arc};
+use std::{
+    cell::RefCell,
+    collections::{BTreeSet, HashMap},
+    sync::{Arc, LazyLock},
+};
 
 use serde_json::Value;
 
@@ -14,10 +18,20 @@ use crate::yaml::{Node, NodeValue, Problem};
 pub(super) type Problems = Vec<Problem>;
 
 /// What all components of one load share.
+#[derive(Default)]
 pub(super) struct Load {
     pub engine: RefCell<Engine>,
     pub problems: RefCell<Problems>,
+    /// What is odd and hinders nobody: above all keys that the format itself does not know, which every reader leaves out.
+    pub notices: RefCell<Problems>,
 }
+
+/// The format's components and their keys. A component that does not stand here is ours, and knows what it is asked for.
+static FORMAT_KEYS: LazyLock<HashMap<&str, Vec<&str>>> = LazyLock::new(|| {
+    let lines = include_str!("format_keys.txt").lines().filter(|line| !line.starts_with('#'));
+    let words = lines.map(str::split_whitespace);
+    words.filter_map(|mut words| Some((words.next()?, words.collect()))).collect()
+});
 
 /// Keys that any component may have and that change nothing for us.
 const TOLERATED: [&str; 5] = ["type", "$parameters", "$options", "linked", "x-tidegate"];
@@ -27,6 +41,7 @@ pub(super) struct Component<'n> {
     pub node: &'n Node,
     pub path: String,
     pub load: &'n Load,
+    kind: &'static str,
     parameters: Arc<Value>,
     known: RefCell<BTreeSet<&'static str>>,
 }
@@ -34,7 +49,7 @@ pub(super) struct Component<'n> {
 impl<'n> Component<'n> {
     /// The manifest itself.
     pub fn root(node: &'n Node, load: &'n Load) -> Self {
-        Self { node, path: String::new(), load, parameters: no_parameters(), known: RefCell::default() }
+        Self { node, path: String::new(), load, kind: "", parameters: no_parameters(), known: RefCell::default() }
     }
 
     /// Opens a component below this one. Where `type` is missing, the first expected one is meant.
@@ -55,7 +70,7 @@ impl<'n> Component<'n> {
             return None;
         };
         let parameters = node.get("$parameters").map_or_else(no_parameters, |given| Arc::new(given.to_json()));
-        Some((known, Component { node, path, load: self.load, parameters, known: RefCell::default() }))
+        Some((known, Component { node, path, load: self.load, kind: known, parameters, known: RefCell::default() }))
     }
 
     /// Opens the component in that field; a missing one is a problem when `required`.
@@ -172,7 +187,13 @@ impl<'n> Component<'n> {
             }
         };
         match self.load.engine.borrow_mut().compile(&text, path, &self.parameters) {
-            Ok(template) => Some(template),
+            Ok(template) => {
+                if template.is_refused() {
+                    let message = "'stream_state' is no longer known in templates; what needs this one fails";
+                    self.tell(node, path, message.to_owned(), "use 'stream_interval' instead".to_owned());
+                }
+                Some(template)
+            }
             Err(message) => {
                 self.refuse_at(node, path, &message, "");
                 None
@@ -202,17 +223,43 @@ impl<'n> Component<'n> {
         }
     }
 
-    /// Refuses every key that nobody asked for: what is not understood must not be left out in silence.
-    /// Keys in `harmless` change nothing about what is read.
+    /// Refuses every key that the format knows and nobody asked for: what is not understood must not be left out in
+    /// silence. A key that the format itself does not know is left out and told. Keys in `harmless` change nothing
+    /// about what is read.
     pub fn finish(&self, harmless: &[&str]) {
+        let format = FORMAT_KEYS.get(self.kind);
         for (key, node) in self.node.entries() {
             let key = key.as_str();
             let known = self.known.borrow().contains(key) || TOLERATED.contains(&key) || harmless.contains(&key);
             // A parameter becomes a field of every component below, wanted or not.
-            if !known && self.parameters.get(key).is_none() {
-                let message = format!("'{key}' is not supported here in this version");
-                self.refuse_at(node, &self.at(key), &message, "leave it out, or wait for its support");
+            if known || self.parameters.get(key).is_some() {
+                continue;
             }
+            match format {
+                Some(keys) if !keys.contains(&key) => self.leave_out(key, node, keys),
+                _ => {
+                    let message = format!("'{key}' is not supported here in this version");
+                    self.refuse_at(node, &self.at(key), &message, "leave it out, or wait for its support");
+                }
+            }
+        }
+    }
+
+    fn leave_out(&self, key: &str, node: &Node, keys: &[&'static str]) {
+        let message = format!("'{key}' is no key of {} and is left out", self.kind);
+        let remedy = match crate::yaml::nearest(key, keys.iter().copied()) {
+            Some(meant) => format!("did you mean '{meant}'? else take it away"),
+            None => format!("take it away; known: {}", keys.join(", ")),
+        };
+        self.tell(node, &self.at(key), message, remedy);
+    }
+
+    /// Something is odd with that field, and the manifest is read all the same.
+    fn tell(&self, node: &Node, path: &str, message: String, remedy: String) {
+        let notice = Problem::new(node.line.or(self.node.line), path, message, remedy);
+        let mut notices = self.load.notices.borrow_mut();
+        if !notices.iter().any(|have| have.line == notice.line && have.message == notice.message) {
+            notices.push(notice);
         }
     }
 }

@@ -300,6 +300,8 @@ pub(super) struct Proof<'a> {
     /// The token that was fetched for this authenticator, where it needs one.
     pub session: Option<&'a SecretString>,
     pub now: Timestamp,
+    /// Whether a secret that the configuration lacks is asked without, as the reference does; the provider says what it thinks.
+    pub may_lack: bool,
 }
 
 fn authenticate(
@@ -316,7 +318,7 @@ fn authenticate(
     let missing = || ConnectorError::new(ErrorKind::Unauthorized, "no secret is stored for this connection");
     let token = |template: &Template| -> Result<String, ConnectorError> {
         let token = engine.text(template, scope)?;
-        if token.is_empty() { Err(missing()) } else { Ok(token) }
+        if token.is_empty() && !proof.may_lack { Err(missing()) } else { Ok(token) }
     };
     let session = || proof.session.map(|token| token.expose_secret()).ok_or_else(missing);
     match auth::chosen(auth, engine, scope, proof.config)? {

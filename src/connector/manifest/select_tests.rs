@@ -18,7 +18,7 @@ struct Loaded {
 
 fn selector(text: &str) -> Loaded {
     let tree = yaml::parse(text, Dialect::Yaml11).unwrap();
-    let load = Load { engine: std::cell::RefCell::new(Engine::new()), problems: std::cell::RefCell::default() };
+    let load = Load::default();
     let selector = {
         let root = Component::root(&tree, &load);
         let (_, component) = root.open(&tree, String::new(), &["RecordSelector"]).unwrap();

@@ -337,13 +337,44 @@ dynamic_streams: []
     has("streams[0].retriever.partition_router", 27, "UnionPartitionRouter");
     has("streams[0].retriever.paginator", 28, "leads nowhere");
     has("streams[0].incremental_sync.datetime_format", 32, "%Q");
-    has("streams[0].incremental_sync.start_datetime", 33, "stream_state");
     has("streams[0].incremental_sync.clamping", 34, "clamping");
     has("streams[1]", 35, "StateDelegatingStream");
     has("dynamic_streams", 37, "dynamic_streams");
     assert!(problems.iter().all(|problem| !problem.remedy.is_empty()));
     let python = problems.iter().find(|problem| problem.message.contains("Python")).unwrap();
     assert!(python.remedy.contains("native connector"));
+}
+
+#[test]
+fn a_key_that_the_format_does_not_know_is_left_out_and_told_and_one_that_it_knows_is_never_skipped() {
+    let text = |stray: &str, skipped: &str| {
+        format!(
+            r#"
+type: DeclarativeSource
+check: {{type: CheckStream, stream_names: [a]}}
+streams:
+  - type: DeclarativeStream
+    name: a
+    {stray}
+    retriever:
+      type: SimpleRetriever
+      {skipped}
+      requester: {{type: HttpRequester, url_base: "https://api.example.test", path: a}}
+      record_selector: {{type: RecordSelector, extractor: {{type: DpathExtractor, field_path: []}}}}
+"#
+        )
+    };
+    let loaded = Manifest::load(&text("primary_keys: [id]", "vexing: a")).unwrap();
+    let told: Vec<String> = loaded.notices().iter().map(ToString::to_string).collect();
+    assert_eq!(told.len(), 2, "{told:#?}");
+    let place = "line 7: streams[0].primary_keys: 'primary_keys' is no key of DeclarativeStream and is left out";
+    assert!(told[0].starts_with(place) && told[0].contains("did you mean 'primary_key'?"), "{told:#?}");
+    assert!(told[1].contains("streams[0].retriever.vexing") && told[1].contains("known: "), "{told:#?}");
+    assert!(loaded.streams()[0].primary_key.is_empty());
+
+    // Our own components are known whole.
+    let ours = text("x-tidegate: {caps: 3}", "");
+    assert!(Manifest::load(&ours).is_err());
 }
 
 #[test]

@@ -182,7 +182,7 @@ impl Asking<'_> {
 
     async fn login(&self, session: &Session, now: Timestamp) -> Result<Held, ConnectorError> {
         let engine = &self.connector.loaded.engine;
-        let proof = Proof { config: self.config, session: None, now };
+        let proof = Proof { config: self.config, session: None, now, may_lack: false };
         let facts =
             PageFacts { bounds: None, token: &Value::Null, size: None, partition: None, proof, any_origin: false };
         let call = request::build(engine, &session.login, None, None, self.scope, &facts)?;

@@ -1,22 +1,17 @@
 //! Every decoder held against what the reference's own gave (`recorded/decoders.json`), and the daemon's stricter ways.
 
-use std::cell::RefCell;
-
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use super::*;
 use crate::{
-    connector::manifest::{
-        engine::Engine,
-        reader::{Component, Load},
-    },
+    connector::manifest::reader::{Component, Load},
     yaml::{self, Dialect},
 };
 
 fn plan(text: &str) -> DecoderPlan {
     let text = format!("{{\"decoder\": {text}}}");
     let tree = yaml::parse(&text, Dialect::Yaml11).unwrap();
-    let load = Load { engine: RefCell::new(Engine::new()), problems: RefCell::default() };
+    let load = Load::default();
     let plan = decoder(&Component::root(&tree, &load), "decoder");
     assert!(load.problems.borrow().is_empty(), "{text}: {:?}", load.problems.borrow());
     plan.unwrap()

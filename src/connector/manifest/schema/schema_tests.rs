@@ -1,6 +1,6 @@
 //! Schemas held against what the reference's own gave (`recorded/schemas.json`), and the ways to files.
 
-use std::{cell::RefCell, sync::Arc};
+use std::sync::Arc;
 
 use super::*;
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
 
 fn load(text: &str) -> (Engine, SchemaPlan) {
     let tree = yaml::parse(text, Dialect::Yaml11).unwrap();
-    let load = Load { engine: RefCell::new(Engine::new()), problems: RefCell::default() };
+    let load = Load::default();
     let plan = schema_loader(&Component::root(&tree, &load));
     assert!(load.problems.borrow().is_empty(), "{text}: {:?}", load.problems.borrow());
     (load.engine.into_inner(), plan)

@@ -92,11 +92,6 @@ struct Part {
 
 impl Part {
     fn compile(source: &str) -> Result<Self, Fault> {
-        if source.contains(REFUSED) {
-            return Err(Fault::unsupported(
-                "'stream_state' is no longer supported in templates; use 'stream_interval' instead",
-            ));
-        }
         let body = parse::parse(source)?;
         let fixed = match body.as_slice() {
             [] => Some("".into()),
@@ -110,6 +105,10 @@ impl Part {
 
     /// What it renders as: a value where the template is one expression and nothing else, so that it need not be printed.
     fn render<'a>(&'a self, context: &'a Context<'a>) -> Result<Val<'a>, Fault> {
+        // The format's own readers take such a manifest, and fail where the template is needed.
+        if self.source.contains(REFUSED) {
+            return Err(Fault::unsupported("'stream_state' cannot stand in a template; use 'stream_interval' instead"));
+        }
         if let Some(text) = &self.fixed {
             return Ok(Val::Text(value::Text::Of(text)));
         }
@@ -191,6 +190,11 @@ impl Template {
     /// The text as it stands in the manifest.
     pub fn source(&self) -> &str {
         &self.part.source
+    }
+
+    /// Whether it fails wherever it is needed, since it names what the format has taken away.
+    pub fn is_refused(&self) -> bool {
+        self.source().contains(REFUSED)
     }
 
     /// Whether it has marks of a template at all.

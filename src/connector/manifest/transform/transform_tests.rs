@@ -1,7 +1,5 @@
 //! Each step held against what the reference's own gave (`recorded/transformations.json`).
 
-use std::cell::RefCell;
-
 use super::*;
 use crate::{
     connector::manifest::reader::{Component, Load},
@@ -15,7 +13,7 @@ fn records_are_transformed_as_recorded() {
     for case in cases.as_array().unwrap() {
         let text = json!({"transformations": case[1]}).to_string();
         let tree = yaml::parse(&text, Dialect::Yaml11).unwrap();
-        let load = Load { engine: RefCell::new(Engine::new()), problems: RefCell::default() };
+        let load = Load::default();
         let steps = transformations(&Component::root(&tree, &load), "transformations");
         assert!(load.problems.borrow().is_empty(), "{text}: {:?}", load.problems.borrow());
         let engine = load.engine.into_inner();
@@ -36,7 +34,7 @@ fn what_a_record_does_not_allow_is_its_own_fault() {
         Dialect::Yaml11,
     )
     .unwrap();
-    let load = Load { engine: RefCell::new(Engine::new()), problems: RefCell::default() };
+    let load = Load::default();
     let steps = transformations(&Component::root(&tree, &load), "transformations");
     let engine = load.engine.into_inner();
     let scope = Scope::new("2026-01-31T08:00:00Z".parse().unwrap(), &Arc::new(json!({})));
