@@ -100,7 +100,15 @@ impl Desk<'_> {
             if connection.client_id != client || connection.status == ConnectionStatus::Revoked || !live {
                 continue;
             }
+            let jobs = self.store.job_facts(connection.client_id, connection.id).await?;
+            let feed = self.feeds.of(&connection.spec.provider_key);
+            // A stream that nobody declared for this client is no gap of its numbers. Who asks for one number is told why there is none.
+            let is_read = |definition: &Definition| match feed.and_then(|feed| feed.streams_of(definition.source)) {
+                Some(streams) => metric.is_some() || jobs.iter().any(|job| streams.contains(&job.stream.as_str())),
+                None => true,
+            };
             let fed = self.feeds.fed(&connection.spec.provider_key, self.definitions, &states);
+            let fed = fed.filter(|definition| is_read(definition));
             for definition in fed.filter(|definition| metric.is_none_or(|wanted| wanted == definition.key)) {
                 let key = &definition.key;
                 let label = connection.spec.source_label.clone();

@@ -19,6 +19,7 @@ const HUBSPOT: &[(&str, &str)] = &[
     ("manifest.yaml", include_str!("../../../connectors/hubspot/manifest.yaml")),
     ("metrics.yaml", include_str!("../../../connectors/hubspot/metrics.yaml")),
     ("mappings/contacts.yaml", include_str!("../../../connectors/hubspot/mappings/contacts.yaml")),
+    ("mappings/calls.yaml", include_str!("../../../connectors/hubspot/mappings/calls.yaml")),
     ("mappings/deals.yaml", include_str!("../../../connectors/hubspot/mappings/deals.yaml")),
 ];
 /// The shipped example, as a person would have filled it in.

@@ -155,10 +155,11 @@ async fn a_position_of_another_version_begins_the_pull_again() {
 }
 
 #[test]
-fn hubspot_offers_contacts_and_deals() {
+fn hubspot_offers_contacts_deals_and_calls() {
     let manifest = Manifest::load(HUBSPOT).unwrap();
     let names: Vec<_> =
         manifest.streams().iter().map(|s| (s.name.as_str(), s.cursor_field.as_deref().unwrap())).collect();
-    assert_eq!(names, [("contacts", "properties.lastmodifieddate"), ("deals", "properties.hs_lastmodifieddate")]);
+    let modified = "properties.hs_lastmodifieddate";
+    assert_eq!(names, [("contacts", "properties.lastmodifieddate"), ("deals", modified), ("calls", modified)]);
     assert_eq!(manifest.facts().provider_key.as_deref(), Some("hubspot"));
 }
