@@ -31,6 +31,13 @@ on_both_engines!(a_number_goes_from_the_provider_to_the_portal_and_each_gate_ref
     assert_eq!(done.code(), Some(0), "{done}");
     assert_eq!(done.json()[0]["report"]["status"], "improved", "{done}");
     assert_eq!(publish().await.json()[0]["outcome"], "unchanged");
+    // The provider could feed calls, and nobody declared them: no gap, unless somebody asks for that very number.
+    let all = yard.home.run(&["metrics", "publish", "--client", "acme", "--json"]).await;
+    assert!(all.stdout.contains("lead_volume") && !all.stdout.contains("missed_calls"), "{all}");
+    let calls = ["metrics", "publish", "--client", "acme", "--metric", "missed_calls"];
+    let asked = yard.home.run(&calls).await;
+    assert_eq!(asked.code(), Some(5), "{asked}");
+    assert!(asked.stdout.contains("no job of the connection feeds phone_calls"), "{asked}");
     let cards = yard.home.run_ok(&["portal", "cards", "--client", "acme", "--json"]).await.json();
     let card = cards.as_array().unwrap().iter().find(|card| card["title"] == "New leads").expect("a card");
     assert_eq!((&card["current"], &card["baseline"]), (&"12".into(), &"8".into()), "{cards}");
