@@ -134,10 +134,12 @@ impl ProviderFolder {
         manifest.notices().iter().map(|notice| LoadProblem::of(&file, notice.clone())).collect()
     }
 
-    /// Names of the provider, which no client may read. Files have none: `CSV import` is what a client may call them.
+    /// Names of the provider, which no client may read. Files that a person makes have none: `CSV import` is what a client may
+    /// call them. Of a provider's files it is the key alone, since their names hold common words.
     pub fn client_unsafe_names(&self) -> Vec<String> {
         match self.kind {
             Kind::Manifest(_) => vec![self.provider_key.clone(), self.name.clone()],
+            Kind::File(_) if self.category != "manual" => vec![self.provider_key.clone()],
             Kind::File(_) => Vec::new(),
         }
     }

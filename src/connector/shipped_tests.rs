@@ -22,6 +22,24 @@ use crate::{
 
 const NOW: &str = "2026-03-01T00:00:00Z";
 
+/// All folders, by their keys: one that is no longer found is noticed here.
+const SHIPPED: [&str; 14] = [
+    "ad-spend-csv",
+    "angi",
+    "callrail",
+    "calltracking",
+    "csv",
+    "google-business-profile",
+    "google-search-console",
+    "hubspot",
+    "quickbooks",
+    "servicetitan",
+    "shopify",
+    "stripe",
+    "thumbtack",
+    "twilio",
+];
+
 fn shipped() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("connectors")
 }
@@ -31,7 +49,7 @@ fn every_shipped_folder_loads_with_a_field_map_for_each_stream_and_a_readme() {
     let (catalogue, problems) = Catalogue::read(&[shipped()]);
     assert!(problems.is_empty(), "{problems:#?}");
     let keys: Vec<_> = catalogue.folders().map(|folder| folder.provider_key.as_str()).collect();
-    assert_eq!(keys, ["csv", "hubspot"]);
+    assert_eq!(keys, SHIPPED);
     for folder in catalogue.folders() {
         assert!(folder.dir.join("README.md").is_file(), "{} has no README.md", folder.provider_key);
         assert!(!folder.streams.is_empty());

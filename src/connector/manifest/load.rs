@@ -179,8 +179,11 @@ fn root(tree: &Node, load: &Load) -> Option<Loaded> {
     let mut identity = None;
     let mut environments = Vec::new();
     let mut credential = secret_option(&specification);
-    if let Some(node) = tree.get("x-tidegate")
-        && let Some((_, ours)) = source.open(node, "x-tidegate".to_owned(), &["x-tidegate"])
+    // The reference refuses keys of others at the top; its `metadata` is free.
+    let within = tree.get("metadata").and_then(|metadata| metadata.get("x-tidegate"));
+    let at_top = tree.get("x-tidegate").map(|node| (node, "x-tidegate"));
+    if let Some((node, place)) = at_top.or(within.map(|node| (node, "metadata.x-tidegate")))
+        && let Some((_, ours)) = source.open(node, place.to_owned(), &["x-tidegate"])
     {
         let text = |key| ours.text(key).map(str::to_owned);
         credential = text("credential").or(credential);

@@ -378,6 +378,24 @@ streams:
 }
 
 #[test]
+fn what_is_ours_may_stand_where_other_readers_let_it_stand() {
+    let text = |place: &str| {
+        format!(
+            "type: DeclarativeSource\ncheck: {{type: CheckStream, stream_names: [a]}}\n{place}\nstreams:\n- name: a\n  retriever:\n    \
+             requester: {{url_base: 'https://api.example.test', path: a}}\n    record_selector: {{extractor: {{field_path: []}}}}\n"
+        )
+    };
+    for place in ["x-tidegate: {name: Acme}", "metadata: {x-tidegate: {name: Acme}, other: 1}"] {
+        let loaded = Manifest::load(&text(place)).unwrap();
+        assert_eq!(loaded.facts().name.as_deref(), Some("Acme"), "{place}");
+    }
+    let Err(problems) = Manifest::load(&text("metadata: {x-tidegate: {nmae: Acme}}")) else {
+        panic!("must be refused")
+    };
+    assert_eq!(problems[0].field, "metadata.x-tidegate.nmae");
+}
+
+#[test]
 fn circles_and_missing_parts_are_refused() {
     for (text, part) in [
         ("a: [", "line"),
