@@ -28,7 +28,7 @@ use crate::{
     mapping::{FieldMap, Mapped},
     store::{
         SharedStore, StoreError,
-        page::{DeadLetterWrite, KnownRecords, PageHead, PageScope, PageWrites, RawWrite, RecordWrite},
+        page::{DeadLetterWrite, KnownRecords, LeftOut, PageHead, PageScope, PageWrites, RawWrite, RecordWrite},
         webhooks::{DeliveryEnd, Pending},
     },
 };
@@ -193,7 +193,15 @@ impl Context<'_> {
             return self.fail(page, one, "record_unreadable", fingerprint, "the stored item is not JSON".to_owned());
         };
         match map.apply_for(self.account, &payload) {
-            Mapped::Ignored { reason } => page.ignore(one, &reason),
+            Mapped::Ignored { reason } => {
+                page.ignore(one, &reason);
+                page.writes.left_out.extend(stored.map(|stored| LeftOut {
+                    raw: page.writes.raw.len() - 1,
+                    payload_hash: one.raw.payload_hash.clone(),
+                    source_updated_at: one.source_updated_at.or(stored.source_updated_at),
+                    known: stored.clone(),
+                }));
+            }
             Mapped::OtherAccount { field } => {
                 let (fingerprint, message) = normalise::other_account(map, &field);
                 self.fail(page, one, normalise::ACCOUNT_MISMATCH, fingerprint, message);

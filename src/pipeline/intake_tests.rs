@@ -88,6 +88,13 @@ fn p3_each_delivery_ends_in_the_one_bucket_that_the_table_says() {
             &["duplicate duplicate", "created normalized"],
         ),
         ("by a rule", vec![one(1, r#"{"name":"Ada","kind":"test"}"#, None)], None, true, &["ignored ignored"]),
+        (
+            "stored, and by a rule now",
+            vec![one(1, r#"{"name":"Ada","kind":"test"}"#, None)],
+            Some(stored(ADA, 8, None, false)),
+            true,
+            &["ignored ignored"],
+        ),
         ("unmappable", vec![one(1, "{}", None)], None, true, &["failed failed"]),
         ("no JSON", vec![one(1, "{", None)], None, true, &["failed failed"]),
         ("no map", vec![one(1, ADA, None)], None, false, &["ignored ignored"]),
@@ -116,6 +123,7 @@ fn p3_each_delivery_ends_in_the_one_bucket_that_the_table_says() {
         let ends: Vec<&str> = writes.deliveries.iter().map(|end| end.status.as_str()).collect();
         let wanted: Vec<&str> = expected.iter().map(|words| words.split(' ').nth(1).unwrap()).collect();
         assert_eq!(ends, wanted, "{what}");
+        assert_eq!(writes.left_out.len(), usize::from(what.starts_with("stored, and")), "{what}");
         assert_eq!(writes.dead_letters.len(), usize::try_from(c.failed).unwrap(), "{what}");
         assert!(writes.raw.iter().all(|raw| matches!(raw, RawWrite::Existing { .. })), "{what}");
     }

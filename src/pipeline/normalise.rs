@@ -33,7 +33,7 @@ use crate::{
         wording::client_safe,
     },
     mapping::{FieldError, FieldMap, Mapped},
-    store::page::{DeadLetterWrite, Known, KnownRecords, PageWrites, RawWrite, RecordWrite},
+    store::page::{DeadLetterWrite, Known, KnownRecords, LeftOut, PageWrites, RawWrite, RecordWrite},
 };
 
 /// Longest text kept of an item that could not be read, in bytes.
@@ -150,7 +150,17 @@ impl Page<'_> {
                     Payload::Parsed(value) => Ready::of(value, map, &self.context.account),
                 };
                 match ready.mapped {
-                    Mapped::Ignored { reason } => self.ignore(item, ready.text, &reason),
+                    Mapped::Ignored { reason } => {
+                        self.ignore(item, ready.text, &reason);
+                        // A test batch takes nothing from what is live.
+                        let stored = known.filter(|known| known.is_test || !self.context.is_test);
+                        self.writes.left_out.extend(stored.map(|known| LeftOut {
+                            raw: self.writes.raw.len() - 1,
+                            payload_hash: item.payload_hash.clone(),
+                            source_updated_at: item.source_updated_at,
+                            known: known.clone(),
+                        }));
+                    }
                     Mapped::OtherAccount { field } => self.of_another_account(item, ready.text, map, &field),
                     Mapped::Failed(errors) => self.unmappable(item, ready.text, map, &errors),
                     Mapped::Record(row) => {
@@ -405,6 +415,13 @@ mod tests {
             ),
             ("stored by a test batch", item(good(), no, None), Some(stored("h1", 8, None, true)), true, "updated"),
             ("left out by a rule", item(test_record(), no, None), None, true, "ignored"),
+            (
+                "stored, and left out by a rule now",
+                item(test_record(), no, None),
+                Some(stored("h0", 8, None, false)),
+                true,
+                "ignored",
+            ),
             ("unmappable", item(unmappable(), no, None), None, true, "failed"),
             ("no map", item(good(), no, None), None, false, "ignored"),
             ("no id", item(Content::NoId(json!({})), no, None), None, true, "failed"),
@@ -447,6 +464,21 @@ mod tests {
                 (raw, records, letters),
                 "{what}"
             );
+        }
+    }
+
+    #[test]
+    fn what_was_stored_is_taken_back_once_when_a_rule_leaves_it_out_and_never_by_a_test_batch() {
+        let test_record =
+            item(Content::Record(Payload::Parsed(json!({"id": "1", "name": "Ada", "kind": "test"}))), Repeat::No, None);
+        for (hash, of_test, in_test, taken) in
+            [("h0", false, false, 1), ("h0", true, true, 1), ("h0", false, true, 0), ("h1", false, false, 0)]
+        {
+            let known: KnownRecords = [("1".to_owned(), stored(hash, 8, None, of_test))].into();
+            let context = Context { is_test: in_test, ..context(true) };
+            let writes = decide(&context, std::slice::from_ref(&test_record), &known);
+            let taken_back = (writes.counts.ignored + writes.counts.unchanged, writes.left_out.len());
+            assert_eq!(taken_back, (1, taken), "{hash} {of_test} {in_test}");
         }
     }
 

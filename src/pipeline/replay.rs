@@ -19,7 +19,8 @@ use crate::{
     store::{
         SharedStore, StoreError,
         page::{
-            DeadLetterWrite, Known, KnownRecords, PageHead, PageScope, PageWrites, RawEvent, RawWrite, RecordWrite,
+            DeadLetterWrite, Known, KnownRecords, LeftOut, PageHead, PageScope, PageWrites, RawEvent, RawWrite,
+            RecordWrite,
         },
     },
 };
@@ -151,7 +152,18 @@ pub(super) fn decide(
         }
         match mapped(map, account, event) {
             Err(failure) => fail(&mut writes, event, stream, failure),
-            Ok(Mapped::Ignored { reason }) => set_aside(&mut writes, event, &reason),
+            Ok(Mapped::Ignored { reason }) => {
+                set_aside(&mut writes, event, &reason);
+                // Only of the payload that is stored: that of a dead letter may be older. One that is left out already has no row.
+                let stored = known.get(&event.external_id);
+                let counts = |k: &&Known| k.payload_hash == event.payload_hash && !k.record_hash.is_empty();
+                writes.left_out.extend(stored.filter(counts).map(|known| LeftOut {
+                    raw: writes.raw.len() - 1,
+                    payload_hash: event.payload_hash.clone(),
+                    source_updated_at: known.source_updated_at,
+                    known: known.clone(),
+                }));
+            }
             Ok(Mapped::OtherAccount { field }) => {
                 let (fingerprint, message) = normalise::other_account(map, &field);
                 fail(&mut writes, event, stream, Failure { code: normalise::ACCOUNT_MISMATCH, fingerprint, message });

@@ -22,7 +22,7 @@ use crate::{
         SharedStore, StoreError,
         catalogue::Connection,
         field_maps::StoredRow,
-        page::{Known, KnownRecords, RawEvent},
+        page::{Known, KnownRecords, LeftOut, RawEvent},
     },
 };
 
@@ -53,7 +53,7 @@ pub struct Changes {
     pub unchanged: i64,
     /// Of these: mapped to another row.
     pub changed: i64,
-    /// Of these: left out by a rule. Their rows stay as they are.
+    /// Of these: left out by a rule. Their rows are taken back, and count no more.
     pub newly_ignored: i64,
     /// Of these: not mapped. They become dead letters, and their rows stay as they are.
     pub newly_failed: i64,
@@ -153,6 +153,7 @@ impl Shadow<'_> {
             changes.newly_failed += writes.counts.failed;
             changes.changed += writes.counts.updated + writes.counts.created;
             changes.reasons_of(&writes);
+            self.left_out(&writes.left_out, watched).await?;
             let mut rows: HashMap<String, MappedRow> =
                 writes.records.into_iter().map(|record| (record.external_id, record.row)).collect();
             for event in &events {
@@ -204,6 +205,18 @@ impl Shadow<'_> {
             let counted = before.filter(|before| before.counts).map(|before| before.cells.as_slice());
             for one in &mut *watched {
                 one.moved(row.table, counted, Some(&row.cells));
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells of rows that would count no more.
+    async fn left_out(&self, left_out: &[LeftOut], watched: &mut [Watched]) -> Result<(), StoreError> {
+        let ids: Vec<InternalId> = left_out.iter().map(|left| left.known.internal_id).collect();
+        let (client, connection) = (self.connection.client_id, self.connection.id);
+        for row in self.store.stored_rows(client, connection, self.map.table, &ids).await? {
+            for one in watched.iter_mut().filter(|_| row.counts) {
+                one.moved(self.map.table, Some(row.cells.as_slice()), None);
             }
         }
         Ok(())

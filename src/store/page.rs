@@ -152,6 +152,19 @@ pub struct PageWrites {
     pub failures_left: Option<i64>,
     /// Records that are taken back: marked as voided, and read as changed when their payload comes again.
     pub voided: Vec<Known>,
+    /// Stored records that a rule leaves out now: marked as voided. Their links follow the payload that was left out, so that it is
+    /// unchanged when it comes again, and mapped anew under another version of the map.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// A stored record that is counted no more.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LeftOut {
+    /// Index in [`PageWrites::raw`]: what was left out.
+    pub raw: usize,
+    pub payload_hash: String,
+    pub source_updated_at: Option<Timestamp>,
+    pub known: Known,
 }
 
 /// Why the database refused a record's row, and nothing else of its page.

@@ -1,7 +1,6 @@
 //! Wrong inputs, as a person gives them: each ends in an error that names the place, says what was expected and what to do,
 //! with the exit code of the contract. Nothing is lost on the way, and no secret is shown.
 
-use serde_json::Value;
 use tidegate::simulator::{Bad, Fault, FaultKind, ObjectKind};
 
 use crate::support::{

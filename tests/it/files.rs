@@ -81,6 +81,41 @@ on_both_engines!(a_csv_file_is_read_its_broken_rows_are_named_by_line_and_an_edi
     files.yard.end().await;
 });
 
+on_both_engines!(p3_a_record_that_a_rule_leaves_out_later_is_counted_no_more_until_it_comes_back, |db| {
+    let files = Files::new(db, "path: HOME/leads.csv").await;
+    let write = |stage: &str| {
+        let rows = format!(
+            "1,2026-01-31,Ann,ann@example.test,+12025550101,{stage},yes\n2,2026-01-31,Bob,bob@example.test,+12025550102,new,no\n"
+        );
+        files.yard.home.write("leads.csv", &format!("{HEADER}{rows}"));
+    };
+    let counted = "select count(*) from crm_leads where voided_at is null";
+    write("new");
+    files.run().await;
+    assert_eq!(files.yard.number(counted).await, 2);
+    // Somebody marks the lead as spam, where it was made.
+    write("spam");
+    for _ in 0..2 {
+        let (done, run) = files.run().await;
+        assert_eq!(
+            (done.code(), &run["records_ignored"], &run["records_unchanged"]),
+            (Some(0), &1.into(), &1.into()),
+            "{run}"
+        );
+        assert_eq!(files.yard.number(counted).await, 1);
+        files.yard.assert_settled().await;
+    }
+    // What is stored is mapped again: the lead stays out.
+    files.yard.home.run_ok(&["normalize", "--connection", "acme-csv"]).await;
+    assert_eq!(files.yard.number(counted).await, 1);
+    write("new");
+    let (_, back) = files.run().await;
+    assert_eq!(counts(&back), [2, 0, 1, 1, 0], "{back}");
+    assert_eq!(files.yard.number(counted).await, 2);
+    files.yard.assert_settled().await;
+    files.yard.end().await;
+});
+
 #[tokio::test]
 async fn a_quoted_line_break_a_byte_order_mark_and_crlf_are_read_as_people_mean_them() {
     let database = TestDatabase::sqlite().await;

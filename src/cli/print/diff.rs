@@ -70,7 +70,7 @@ fn of_stream(view: &View, diff: &ConnectionDiff, stream: &StreamDiff) -> String 
         plain(stream.in_force.as_deref().unwrap_or("none")),
     );
     out.push_str(&format!(
-        "  stored records: {} looked at, {} change, {} stay, {} would be left out and {} would fail (their rows stay as they are)\n",
+        "  stored records: {} looked at, {} change, {} stay, {} would be left out (their rows count no more), {} would fail (their rows stay as they are)\n",
         c.stored, c.changed, c.unchanged, c.newly_ignored, c.newly_failed
     ));
     if c.dead_letters > 0 {

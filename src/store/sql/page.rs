@@ -202,7 +202,7 @@ impl Page {
 
         let counts = writes.counts;
         let missed = repairs::candidates(&writes.records, &writes.repairs);
-        let PageWrites { raw, records, remapped, dead_letters, resolved, deliveries, voided, .. } = writes;
+        let PageWrites { raw, records, remapped, dead_letters, resolved, deliveries, voided, left_out, .. } = writes;
         let raw_ids = page_rows::raw(session, scope, raw).await?;
         if self.head.close_superseded {
             page_letters::supersede(session, scope, &records).await?;
@@ -223,6 +223,7 @@ impl Page {
             return Err(fault);
         }
         page_records::void(session, scope, voided).await?;
+        page_records::leave_out(session, scope, &raw_ids, left_out).await?;
         page_rows::restamp(session, scope, &remapped).await?;
         page_letters::dead_letters(session, scope, &raw_ids, dead_letters).await?;
         webhooks_settle::settle(session, scope, &deliveries).await?;
@@ -340,7 +341,7 @@ fn only_looked_up(known: &KnownRecords, writes: &PageWrites) -> Result<(), Fault
         record.existing.as_ref().is_some_and(|existing| known.get(&record.external_id).map(ids) != Some(ids(existing)))
     });
     let of_another = |taken: &&Known| !known.values().any(|known| ids(known) == ids(taken));
-    if let Some(taken) = writes.voided.iter().find(of_another) {
+    if let Some(taken) = writes.voided.iter().chain(writes.left_out.iter().map(|left| &left.known)).find(of_another) {
         return Err(Fault::Refused(StoreError::Constraint {
             constraint: "a stored record is one of those looked up".to_owned(),
             detail: format!("the link {} in what is taken back", taken.link_id),

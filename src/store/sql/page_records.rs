@@ -20,7 +20,7 @@ use crate::{
     },
     store::{
         StoreError,
-        page::{Known, PageScope, RecordWrite},
+        page::{Known, LeftOut, PageScope, RecordWrite},
     },
 };
 
@@ -69,6 +69,9 @@ const UPDATE_LINK: Insert<'_> = Insert {
 
 const VOID: &str =
     concat!(" set voided_at = ", now!(), ", last_run_id = ? where connection_id = ? and client_id = ? and id in (");
+const FOLLOW_PAYLOAD: &str =
+    "update integration_object_links set payload_hash = ?, record_hash = '', source_updated_at = ?,
+    raw_event_id = ?, last_run_id = ?, mapping_version = ? where id = ? and connection_id = ? and client_id = ?";
 const FORGET_PAYLOAD: &str =
     "update integration_object_links set payload_hash = '', record_hash = '', source_updated_at = null, last_run_id = ?
     where connection_id = ? and client_id = ? and id in (";
@@ -210,6 +213,48 @@ async fn update_records(
 
 /// Marks records as taken back. Their links forget the payload, so that the same payload is read as changed when it comes again.
 pub(super) async fn void(session: &mut Session, scope: &PageScope, records: Vec<Known>) -> Result<(), Fault> {
+    mark(session, scope, records.iter().collect()).await?;
+    for now in records.chunks(bulk::MOST_ROWS) {
+        let slots = bulk::slots_for(now.len());
+        let mut query = sqlx::query::<super::Db>(bulk::in_list(FORGET_PAYLOAD, slots, ")"))
+            .bind(scope.run.0)
+            .bind(scope.connection_id.0)
+            .bind(scope.client_id.0);
+        for known in bulk::padded(now, slots) {
+            query = query.bind(known.link_id);
+        }
+        query.execute(&mut *session).await?;
+    }
+    Ok(())
+}
+
+/// Marks records that a rule leaves out. Their links follow what was left out. Few: one statement for each.
+pub(super) async fn leave_out(
+    session: &mut Session,
+    scope: &PageScope,
+    raw_ids: &[RawEventId],
+    records: Vec<LeftOut>,
+) -> Result<(), Fault> {
+    mark(session, scope, records.iter().map(|left| &left.known).collect()).await?;
+    for left in records {
+        let raw = raw_id(raw_ids, left.raw)?;
+        sqlx::query::<super::Db>(FOLLOW_PAYLOAD)
+            .bind(left.payload_hash)
+            .bind(left.source_updated_at.map(At))
+            .bind(raw)
+            .bind(scope.run.0)
+            .bind(scope.mapping_version.clone())
+            .bind(left.known.link_id)
+            .bind(scope.connection_id.0)
+            .bind(scope.client_id.0)
+            .execute(&mut *session)
+            .await?;
+    }
+    Ok(())
+}
+
+/// Marks rows as voided, table by table.
+async fn mark(session: &mut Session, scope: &PageScope, records: Vec<&Known>) -> Result<(), Fault> {
     let mut left = records;
     while let Some(first) = left.first() {
         let name = first.internal_table.clone();
@@ -232,14 +277,6 @@ pub(super) async fn void(session: &mut Session, scope: &PageScope, records: Vec<
                 .bind(scope.client_id.0);
             for known in bulk::padded(now, slots) {
                 query = query.bind(known.internal_id.0);
-            }
-            query.execute(&mut *session).await?;
-            let mut query = sqlx::query::<super::Db>(bulk::in_list(FORGET_PAYLOAD, slots, ")"))
-                .bind(scope.run.0)
-                .bind(scope.connection_id.0)
-                .bind(scope.client_id.0);
-            for known in bulk::padded(now, slots) {
-                query = query.bind(known.link_id);
             }
             query.execute(&mut *session).await?;
         }
