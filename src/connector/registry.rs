@@ -239,13 +239,23 @@ fn folder(dir: &Path, problems: &mut Vec<LoadProblem>) -> Option<ProviderFolder>
 }
 
 fn by_manifest(dir: &Path, dir_name: &str, file: &Path, problems: &mut Vec<LoadProblem>) -> Option<ProviderFolder> {
-    let manifest = match Manifest::load(&text(file, problems)?) {
+    let manifest = match Manifest::load_in(&text(file, problems)?, Some(dir)) {
         Ok(manifest) => manifest,
         Err(found) => {
             problems.extend(found.into_iter().map(|problem| LoadProblem::of(file, problem)));
             return None;
         }
     };
+    let makers = manifest.makers();
+    if !makers.is_empty() {
+        let what = format!(
+            "dynamic_streams: which streams '{}' makes is known only by a configuration, and a job needs a stream that is known before",
+            makers.join("', '")
+        );
+        let remedy = "write the streams down, or make them by a ParametrizedComponentsResolver; 'tidegate source' reads them as they are";
+        problems.push(LoadProblem::new(file, what, remedy));
+        return None;
+    }
     let facts = manifest.facts().clone();
     let provider_key = facts.provider_key.unwrap_or_else(|| dir_name.to_owned());
     Some(ProviderFolder {

@@ -12,14 +12,13 @@ use std::{
 use serde_json::Value;
 
 use super::{
-    ManifestConnector,
+    ManifestConnector, delegate,
     partition::{
         Parent,
         state::States,
         walk::{ParentPage, ParentPages},
     },
     place::Place,
-    pull::Pull,
 };
 use crate::{
     connector::{ConnectorError, PullRequest},
@@ -77,7 +76,7 @@ impl ParentPages for Reading<'_> {
             };
             let request = PullRequest {
                 stream: parent.plan.spec.name.clone(),
-                mode: if state.is_some() && parent.plan.cursor.is_some() {
+                mode: if state.is_some() && parent.plan.ways().any(|plan| plan.cursor.is_some()) {
                     SyncMode::Incremental
                 } else {
                     SyncMode::FullRefresh
@@ -88,7 +87,7 @@ impl ParentPages for Reading<'_> {
                 limit: None,
                 traffic: Arc::clone(&self.request.traffic),
             };
-            let (place, page) = Pull::new(self.connector, &parent.plan, &request)?.placed_page().await?;
+            let (place, page) = delegate::placed_page(self.connector, &parent.plan, &request).await?;
             if let Some(cursor) = &page.cursor {
                 let mut cursors = kept.cursors.lock().unwrap_or_else(PoisonError::into_inner);
                 cursors.insert(parent.plan.spec.name.clone(), cursor.state.clone());
