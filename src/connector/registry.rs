@@ -349,6 +349,30 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_whose_streams_only_a_configuration_knows_is_refused_with_the_way_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let manifest = r#"
+type: DeclarativeSource
+check: {type: CheckDynamicStream, stream_count: 1}
+dynamic_streams:
+  - type: DynamicDeclarativeStream
+    name: tables
+    stream_template:
+      type: DeclarativeStream
+      retriever: {type: SimpleRetriever, requester: {type: HttpRequester, url: "https://api.example.com"}, record_selector: {type: RecordSelector, extractor: {type: DpathExtractor, field_path: []}}}
+    components_resolver:
+      type: ConfigComponentsResolver
+      stream_config: {type: StreamConfig, configs_pointer: [tables]}
+      components_mapping: [{type: ComponentMappingDefinition, field_path: [name], value: "{{ components_values.n }}", create_or_update: true}]
+"#;
+        put(dir.path(), "acme/manifest.yaml", manifest);
+        let (catalogue, problems) = Catalogue::read(&[dir.path().to_owned()]);
+        assert!(catalogue.folder("acme").is_none());
+        let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        assert!(told.len() == 1 && told[0].contains("'tables'") && told[0].contains("tidegate source"), "{told:#?}");
+    }
+
+    #[test]
     fn a_folder_tells_what_it_is() {
         let dir = tempfile::tempdir().unwrap();
         put(dir.path(), "hubspot/manifest.yaml", include_str!("../../connectors/hubspot/manifest.yaml"));

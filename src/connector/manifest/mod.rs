@@ -55,7 +55,6 @@ mod schema;
 mod select;
 mod settings;
 mod slices;
-#[allow(dead_code, reason = "the reader core calls these; each is tested by itself")]
 mod source_plan;
 pub mod strptime;
 pub mod template;
@@ -379,5 +378,7 @@ mod hubspot_tests;
 mod request_tests;
 #[cfg(test)]
 mod simulator_tests;
+#[cfg(test)]
+mod streams_tests;
 #[cfg(test)]
 mod tests;

@@ -28,8 +28,8 @@ use crate::{
 /// Pages kept: one for each level of nesting, and some for products.
 const KEPT: usize = 16;
 
-/// Which page of which parent.
-type Key = (String, Value);
+/// Which page of which parent, read from which state of its own: another child may keep another one, or none.
+type Key = (String, Value, Value);
 
 /// What is remembered between the pages of a pull; losing it costs requests, never records.
 #[derive(Default)]
@@ -61,7 +61,13 @@ impl ParentPages for Reading<'_> {
     ) -> Pin<Box<dyn Future<Output = Result<Arc<ParentPage>, ConnectorError>> + Send + 'a>> {
         Box::pin(async move {
             let kept = &self.connector.parents;
-            let key = (parent.plan.spec.name.clone(), at.map_or(Value::Null, |at| at.0.clone()));
+            let state = if parent.incremental {
+                self.states.and_then(|states| states.parent(&parent.plan.spec.name)).cloned()
+            } else {
+                None
+            };
+            let position = at.map_or(Value::Null, |at| at.0.clone());
+            let key = (parent.plan.spec.name.clone(), position, state.clone().unwrap_or(Value::Null));
             let have = {
                 let pages = kept.pages.lock().unwrap_or_else(PoisonError::into_inner);
                 pages.iter().find(|(have, _)| *have == key).map(|(_, page)| Arc::clone(page))
@@ -69,11 +75,6 @@ impl ParentPages for Reading<'_> {
             if let Some(page) = have {
                 return Ok(page);
             }
-            let state = if parent.incremental {
-                self.states.and_then(|states| states.parent(&parent.plan.spec.name)).cloned()
-            } else {
-                None
-            };
             let request = PullRequest {
                 stream: parent.plan.spec.name.clone(),
                 mode: if state.is_some() && parent.plan.ways().any(|plan| plan.cursor.is_some()) {
