@@ -15,6 +15,7 @@ use super::{
     load::{self, Loaded},
     load_streams::Varying,
     pull::Pull,
+    schema::Told,
 };
 use crate::{
     connector::{ConnectorError, ErrorKind, PullRequest, TrafficMeter},
@@ -159,6 +160,8 @@ impl ManifestConnector {
             }
         }
         self.loaded = Arc::new(read(&loaded, streams, made).map_err(told)?);
+        // They are known by plans that are no more.
+        self.schemas = Told::default();
         Ok(())
     }
 

@@ -339,7 +339,7 @@ dynamic_streams: []
     has("streams[0].incremental_sync.datetime_format", 32, "%Q");
     has("streams[0].incremental_sync.start_datetime", 33, "stream_state");
     has("streams[0].incremental_sync.clamping", 34, "clamping");
-    has("streams[1]", 35, "StateDelegatingStream");
+    has("streams[1].incremental_stream", 35, "'incremental_stream' is missing");
     has("dynamic_streams", 37, "dynamic_streams");
     assert!(problems.iter().all(|problem| !problem.remedy.is_empty()));
     let python = problems.iter().find(|problem| problem.message.contains("Python")).unwrap();
