@@ -12,10 +12,7 @@ use super::{
 };
 use crate::{
     connector::manifest::Manifest,
-    domain::{
-        clock::{Clock, Timestamp},
-        status::SyncMode,
-    },
+    domain::clock::{Clock, Timestamp},
     source::{self, ConfiguredCatalog, Out, Source, SourceClock},
 };
 
@@ -37,38 +34,40 @@ pub async fn run(app: &App, command: &SourceCommand) -> Done {
         }
         SourceCommand::Check(args) => {
             // The answer is the message; the protocol has no other.
-            let (source, _) = open(app, args)?;
-            source.tell_notices(&out).map_err(closed)?;
+            let loaded = manifest(&args.manifest.manifest)?;
+            source::tell_notices(&loaded, &out).map_err(closed)?;
+            let (source, _) = bind(app, &loaded, args)?;
             source.check(&out).await.map_err(closed)?;
             Ok(Exit::Done)
         }
         SourceCommand::Discover(args) => {
-            open(app, args)?.0.discover(&out).map_err(closed)?;
-            Ok(Exit::Done)
+            let told = open(app, args)?.0.discover(&out).await.map_err(closed)?;
+            Ok(if told { Exit::Done } else { Exit::Failed })
         }
         SourceCommand::Read { source, catalog, state } => {
             let loaded = manifest(&source.manifest.manifest)?;
             let catalog = match catalog {
-                Some(file) => ConfiguredCatalog::parse(&json(file)?)
-                    .map_err(|wrong| Failure::usage(format!("{}: {}", file.display(), wrong.join("; "))))?,
-                None => ConfiguredCatalog {
-                    streams: loaded.streams().iter().map(|s| (s.name.clone(), SyncMode::FullRefresh)).collect(),
-                },
+                Some(file) => Some(
+                    ConfiguredCatalog::parse(&json(file)?)
+                        .map_err(|wrong| Failure::usage(format!("{}: {}", file.display(), wrong.join("; "))))?,
+                ),
+                None => None,
             };
             let states = state.as_deref().map(json).transpose()?.map(|document| source::states(&document));
-            let (opened, clock) = bind(app, loaded, source)?;
-            opened.tell_notices(&out).map_err(closed)?;
-            let read = opened.read(&catalog, &states.unwrap_or_default(), &clock, &out).await.map_err(closed)?;
-            Ok(if read.failed.is_empty() { Exit::Done } else { Exit::Failed })
+            let (opened, clock) = bind(app, &loaded, source)?;
+            source::tell_notices(&loaded, &out).map_err(closed)?;
+            let states = states.unwrap_or_default();
+            let read = opened.read(catalog.as_ref(), &states, &clock, &out).await.map_err(closed)?;
+            Ok(if read.told && read.failed.is_empty() { Exit::Done } else { Exit::Failed })
         }
     }
 }
 
 fn open(app: &App, args: &SourceArgs) -> Result<(Source, Arc<SourceClock>), Failure> {
-    bind(app, manifest(&args.manifest.manifest)?, args)
+    bind(app, &manifest(&args.manifest.manifest)?, args)
 }
 
-fn bind(app: &App, manifest: Manifest, args: &SourceArgs) -> Result<(Source, Arc<SourceClock>), Failure> {
+fn bind(app: &App, manifest: &Manifest, args: &SourceArgs) -> Result<(Source, Arc<SourceClock>), Failure> {
     let now = args.now.as_deref().map(|text| {
         text.parse::<Timestamp>().map_err(|_| {
             Failure::usage(format!("--now: '{text}' is no time")).remedy("write e.g. 2026-01-31T08:00:00Z")
@@ -98,7 +97,7 @@ fn json(file: &Path) -> Result<Value, Failure> {
 }
 
 fn manifest(file: &Path) -> Result<Manifest, Failure> {
-    Manifest::load(&text(file)?).map_err(|problems| {
+    Manifest::load_in(&text(file)?, file.parent()).map_err(|problems| {
         let lines: Vec<String> = problems
             .iter()
             .map(|problem| {

@@ -248,13 +248,23 @@ fn folder(dir: &Path, problems: &mut Vec<LoadProblem>) -> Option<ProviderFolder>
 }
 
 fn by_manifest(dir: &Path, dir_name: &str, file: &Path, problems: &mut Vec<LoadProblem>) -> Option<ProviderFolder> {
-    let manifest = match Manifest::load(&text(file, problems)?) {
+    let manifest = match Manifest::load_in(&text(file, problems)?, Some(dir)) {
         Ok(manifest) => manifest,
         Err(found) => {
             problems.extend(found.into_iter().map(|problem| LoadProblem::of(file, problem)));
             return None;
         }
     };
+    let makers = manifest.makers();
+    if !makers.is_empty() {
+        let what = format!(
+            "dynamic_streams: which streams '{}' makes is known only by a configuration, and a job needs a stream that is known before",
+            makers.join("', '")
+        );
+        let remedy = "write the streams down, or make them by a ParametrizedComponentsResolver; 'tidegate source' reads them as they are";
+        problems.push(LoadProblem::new(file, what, remedy));
+        return None;
+    }
     let facts = manifest.facts().clone();
     let provider_key = facts.provider_key.unwrap_or_else(|| dir_name.to_owned());
     Some(ProviderFolder {
@@ -345,6 +355,30 @@ mod tests {
         assert!(told[0].contains("calls.yaml:") && told[0].contains("not readable as YAML"), "{told:#?}");
         assert!(told[1].contains("deals.yaml: the connector has no stream 'deals'"), "{told:#?}");
         assert!(catalogue.folder("csv").unwrap().map("leads").is_some());
+    }
+
+    #[test]
+    fn a_folder_whose_streams_only_a_configuration_knows_is_refused_with_the_way_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let manifest = r#"
+type: DeclarativeSource
+check: {type: CheckDynamicStream, stream_count: 1}
+dynamic_streams:
+  - type: DynamicDeclarativeStream
+    name: tables
+    stream_template:
+      type: DeclarativeStream
+      retriever: {type: SimpleRetriever, requester: {type: HttpRequester, url: "https://api.example.com"}, record_selector: {type: RecordSelector, extractor: {type: DpathExtractor, field_path: []}}}
+    components_resolver:
+      type: ConfigComponentsResolver
+      stream_config: {type: StreamConfig, configs_pointer: [tables]}
+      components_mapping: [{type: ComponentMappingDefinition, field_path: [name], value: "{{ components_values.n }}", create_or_update: true}]
+"#;
+        put(dir.path(), "acme/manifest.yaml", manifest);
+        let (catalogue, problems) = Catalogue::read(&[dir.path().to_owned()]);
+        assert!(catalogue.folder("acme").is_none());
+        let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        assert!(told.len() == 1 && told[0].contains("'tables'") && told[0].contains("tidegate source"), "{told:#?}");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::{connector::StreamSpec, domain::status::SyncMode};
 
 /// A stream as the protocol describes it.
-pub(super) fn describe(spec: &StreamSpec) -> Value {
+pub(super) fn describe(spec: &StreamSpec, schema: &Value) -> Value {
     let incremental = spec.sync_modes.contains(&SyncMode::Incremental);
     let mut modes = vec!["full_refresh"];
     if incremental {
@@ -13,7 +13,7 @@ pub(super) fn describe(spec: &StreamSpec) -> Value {
     }
     let mut stream = json!({
         "name": spec.name,
-        "json_schema": spec.json_schema.clone().unwrap_or_else(|| json!({})),
+        "json_schema": schema,
         "supported_sync_modes": modes,
     });
     if let Some(fields) = stream.as_object_mut() {
@@ -25,6 +25,7 @@ pub(super) fn describe(spec: &StreamSpec) -> Value {
             fields.insert("source_defined_primary_key".to_owned(), json!(spec.primary_key));
         }
         fields.insert("is_resumable".to_owned(), json!(incremental));
+        fields.insert("is_file_based".to_owned(), json!(false));
     }
     stream
 }

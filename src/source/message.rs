@@ -101,6 +101,13 @@ pub(super) fn error(stream: &str, message: &str, kind: &str, at: i64) -> Value {
     }}})
 }
 
+/// What keeps a command from its answer.
+pub(super) fn failed(message: &str, kind: &str, at: i64) -> Value {
+    json!({"type": "TRACE", "trace": {"type": "ERROR", "emitted_at": at, "error": {
+        "message": message, "internal_message": message, "failure_type": kind,
+    }}})
+}
+
 pub(super) fn log(level: &str, message: &str) -> Value {
     json!({"type": "LOG", "log": {"level": level, "message": message}})
 }

@@ -25,6 +25,8 @@ pub struct Read {
     pub records: u64,
     /// Streams that could not be read to their end.
     pub failed: Vec<String>,
+    /// Which streams there are could be told.
+    pub told: bool,
 }
 
 /// Why a stream was not read to its end.
@@ -35,23 +37,27 @@ enum Stopped {
 }
 
 impl Source {
-    /// Reads the streams of a catalogue, one after the other.
+    /// Reads the streams of a catalogue, one after the other; without one, all of them whole.
     ///
     /// # Errors
     /// Only of the output.
     pub async fn read(
-        &self,
-        catalog: &ConfiguredCatalog,
+        mut self,
+        catalog: Option<&ConfiguredCatalog>,
         states: &Map<String, Value>,
         clock: &Arc<SourceClock>,
         out: &Out<impl Write + Send>,
     ) -> io::Result<Read> {
-        let mut read = Read { records: 0, failed: Vec::new() };
-        for (name, mode) in &catalog.streams {
+        if !self.assemble(out).await? {
+            let wanted = catalog.iter().flat_map(|catalog| &catalog.streams).map(|(name, _)| name.clone());
+            return Ok(Read { records: 0, failed: wanted.collect(), told: false });
+        }
+        let all: Vec<_> = self.connector.streams().iter().map(|s| (s.name.clone(), SyncMode::FullRefresh)).collect();
+        let mut read = Read { records: 0, failed: Vec::new(), told: true };
+        for (name, mode) in catalog.map_or(&all, |catalog| &catalog.streams) {
             let now = || self.gate.clock().now().micros() / 1000;
             if self.connector.stream(name).is_none() {
-                let text = format!("the manifest has no stream '{name}'");
-                out.line(&message::error(name, &text, "config_error", now()))?;
+                out.line(&message::error(name, &unknown(name).message, "config_error", now()))?;
                 read.failed.push(name.clone());
                 continue;
             }
@@ -81,14 +87,21 @@ impl Source {
         clock: &Arc<SourceClock>,
         out: &Out<impl Write + Send>,
     ) -> Result<u64, Stopped> {
-        let spec = self.connector.stream(name);
-        let has_cursor = spec.is_some_and(|spec| spec.cursor_field.is_some());
-        let given = state.filter(|state| has_cursor && state.as_object().is_some_and(|fields| !fields.is_empty()));
+        // A platform that wants everything again gives no state; what it gives is used.
+        let given = state.filter(|state| state.as_object().is_some_and(|fields| !fields.is_empty()));
+        let given = given.filter(|_| mode == SyncMode::Incremental);
+        let beginning = self.connector.beginning(name, given).map_err(Stopped::Connector)?;
+        let beginning = beginning.ok_or_else(|| Stopped::Connector(unknown(name)))?;
+        let has_cursor = beginning.spec().cursor_field.is_some();
+        if beginning.anew {
+            out.line(&message::state(name, &json!({}), 0)).map_err(Stopped::Output)?;
+        }
+        self.connector.prepare(&beginning).await.map_err(Stopped::Connector)?;
+        let given = given.filter(|_| has_cursor && !beginning.anew);
         let mut request = PullRequest {
             stream: name.to_owned(),
-            // A platform that wants everything again gives no state; what it gives is used.
             mode: if has_cursor { SyncMode::Incremental } else { SyncMode::FullRefresh },
-            cursor: given.filter(|_| mode == SyncMode::Incremental).cloned(),
+            cursor: given.cloned(),
             position: None,
             started_at: self.gate.clock().now(),
             limit: None,
@@ -138,8 +151,12 @@ impl Source {
     }
 }
 
+fn unknown(name: &str) -> ConnectorError {
+    ConnectorError::new(ErrorKind::Settings, format!("the manifest has no stream '{name}'"))
+}
+
 /// Who can help, in the protocol's words.
-fn failure(kind: &ErrorKind) -> &'static str {
+pub(super) fn failure(kind: &ErrorKind) -> &'static str {
     match kind {
         ErrorKind::Unauthorized | ErrorKind::Forbidden | ErrorKind::Settings | ErrorKind::Policy => "config_error",
         ErrorKind::RateLimited { .. } | ErrorKind::Unavailable => "transient_error",

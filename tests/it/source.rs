@@ -1,7 +1,8 @@
 //! `tidegate source read`, held against what the reference implementation made of the same manifest and the same answers.
 //!
 //! Recordings stand in `tests/reference/recorded`; `tests/reference/record.py` made them. A provider answers here what it answered then,
-//! and knows nothing else: a request that the reference did not make fails the stream.
+//! and knows nothing else: a request that the reference did not make fails the stream. `discover` and `check` are held, too, where a
+//! recording has them.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -74,6 +75,22 @@ struct Told {
     states: BTreeMap<String, Value>,
     failed: BTreeSet<String>,
     asked: BTreeSet<Key>,
+    /// Streams by name, where the recording has a catalogue; none where it could not be told.
+    catalog: Option<BTreeMap<String, Value>>,
+    /// `SUCCEEDED` or `FAILED`, where the recording has a check.
+    status: Option<String>,
+}
+
+/// The first message of that type among lines.
+fn message(lines: &[u8], kind: &str) -> Option<Value> {
+    let text = String::from_utf8(lines.to_vec()).unwrap();
+    let mut messages = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    messages.find(|message| message["type"] == kind)
+}
+
+fn by_name(catalog: &Value) -> BTreeMap<String, Value> {
+    let streams = catalog["streams"].as_array().unwrap();
+    streams.iter().map(|stream| (stream["name"].as_str().unwrap().to_owned(), canonical(stream))).collect()
 }
 
 async fn read(recording: &Value) -> Told {
@@ -98,17 +115,31 @@ async fn read(recording: &Value) -> Told {
         .iter()
         .map(|(name, mode)| json!({"stream": {"name": name}, "sync_mode": mode, "destination_sync_mode": "append"}))
         .collect();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
-    command
-        .args(["source", "read", "--no-wait", "--manifest"])
-        .arg(put("manifest.json", &recording["manifest"]))
-        .arg("--config")
-        .arg(put("config.json", &recording["config"]))
-        .arg("--catalog")
-        .arg(put("catalog.json", &json!({"streams": streams})))
-        .env("TIDEGATE_HTTP__ALLOW_PRIVATE", "127.0.0.0/8")
-        .current_dir(folder.path())
-        .stdin(Stdio::null());
+    let (manifest, config) = (put("manifest.json", &recording["manifest"]), put("config.json", &recording["config"]));
+    let source = |verb: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+        command
+            .args(["source", verb, "--no-wait", "--manifest"])
+            .arg(&manifest)
+            .arg("--config")
+            .arg(&config)
+            .env("TIDEGATE_HTTP__ALLOW_PRIVATE", "127.0.0.0/8")
+            .current_dir(folder.path())
+            .stdin(Stdio::null());
+        command
+    };
+    let mut told = Told::default();
+    if recording.get("catalog").is_some() {
+        let output = source("discover").output().await.unwrap();
+        told.catalog = message(&output.stdout, "CATALOG").map(|message| by_name(&message["catalog"]));
+    }
+    if recording.get("connectionStatus").is_some() {
+        let output = source("check").output().await.unwrap();
+        let status = message(&output.stdout, "CONNECTION_STATUS").unwrap();
+        told.status = Some(status["connectionStatus"]["status"].as_str().unwrap().to_owned());
+    }
+    let mut command = source("read");
+    command.arg("--catalog").arg(put("catalog.json", &json!({"streams": streams})));
     if let Some(states) = recording.get("state").and_then(Value::as_object) {
         let states: Vec<Value> = states
             .iter()
@@ -120,7 +151,7 @@ async fn read(recording: &Value) -> Told {
     server.abort();
     assert!(matches!(output.status.code(), Some(0 | 4)), "{}", String::from_utf8_lossy(&output.stderr));
 
-    let mut told = Told { asked: provider.asked.lock().unwrap().drain(..).collect(), ..Told::default() };
+    told.asked = provider.asked.lock().unwrap().drain(..).collect();
     for line in String::from_utf8(output.stdout).unwrap().lines() {
         let message: Value = serde_json::from_str(&line.replace(&base, BASE)).unwrap();
         match message["type"].as_str().unwrap() {
@@ -195,6 +226,16 @@ async fn differences(name: &str, recording: &Value) -> Vec<String> {
         if !failed && ours != theirs.as_ref() {
             wrong.push(format!("{name}/{stream}: the state is {ours:?}, not {theirs:?}"));
         }
+    }
+    if let Some(catalog) = recording.get("catalog") {
+        let (ours, theirs) = (told.catalog, (!catalog.is_null()).then(|| by_name(catalog)));
+        if ours != theirs {
+            wrong.push(format!("{name}: the catalogue is {ours:#?}, not {theirs:#?}"));
+        }
+    }
+    let status = recording.get("connectionStatus").map(|check| check["status"].as_str().unwrap_or("FAILED"));
+    if told.status.as_deref() != status {
+        wrong.push(format!("{name}: the check came to {:?}, not {status:?}", told.status));
     }
     let theirs: BTreeSet<Key> = recording["exchanges"].as_array().unwrap().iter().map(recorded).collect();
     wrong.extend(told.asked.difference(&theirs).map(|key| format!("{name}: only we asked {key:?}")));

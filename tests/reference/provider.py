@@ -173,6 +173,34 @@ class Provider(http.server.BaseHTTPRequestHandler):
             if len(parts) == 3:
                 return 200, {}, {"rows": [{"id": int(parts[1]) * 10 + n, "of": int(parts[1])} for n in range(2)]}
             return 200, {}, {"rows": [{"id": int(parts[3]) * 10 + n, "of": int(parts[3]), "q": query} for n in range(2)]}
+        if kind == "fields":  # what an account calls its fields, in the words of an API
+            fields = [
+                {"name": "id", "kind": "int", "shown": True},
+                {"name": "Score", "kind": "text", "shown": True},
+                {"name": "epoch", "kind": "decimal", "shown": False},
+                {"name": "tags", "kind": "list", "of": "text", "shown": True},
+                {"name": "note", "kind": ["text", "int"], "shown": True},
+                {"name": "at", "kind": "moment", "shown": True},
+                {"name": "name"},
+            ]
+            what = parts[1] if len(parts) > 1 else ""
+            if what == "none":
+                return 200, {}, {"rows": []}
+            if what == "late":  # nothing on the first page
+                number = int(asked.get("page", 1))
+                return 200, {}, {"rows": [{"fields": fields[:2]}] if number > 1 else [], "more": number < 3, "next": number + 1}
+            if what == "named":
+                return 200, {}, {"fields": {field["name"]: field for field in fields}}
+            if what == "broken":
+                return 200, {}, {"rows": [{"fields": [{"kind": "int"}]}]}
+            return 200, {}, {"rows": [{"fields": fields}, {"fields": []}]}
+        if kind == "tables":  # ?page=, two on a page; an account may be asked for
+            number, account = int(asked.get("page", 1)), asked.get("account", "")
+            rows = [
+                {"key": f"{account}t{n}", "count": n + 1, "fast": n % 2 == 0, "path": f"/pages/{n + 1}", "columns": ["id", "name"][: n % 3]}
+                for n in range(3)
+            ]
+            return 200, {}, {"tables": rows[(number - 1) * 2 : number * 2]}
         if kind == "token":
             return 200, {}, {"data": {"access_token": "token-1", "expires_in": 3600}}
         if kind == "login":

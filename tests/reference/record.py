@@ -2,6 +2,8 @@
 
     python3 tests/reference/record.py [CASE...]
 
+A case that says `discover: true` or `check: true` has these commands recorded, too: the catalogue, the status.
+
 Installs the package into a folder of its own (TIDEGATE_REFERENCE, else a folder below the system's temporary one), never needed by the
 tests. Cases are tests/reference/cases/*.yaml; recordings go to tests/reference/recorded/*.json.
 """
@@ -27,8 +29,8 @@ def python():
     return found
 
 
-def read(case, base, folder):
-    """Runs one case; gives its messages."""
+def run(case, verb, base, folder):
+    """Runs one case by one of the commands; gives its messages."""
     put = lambda name, value: (folder / name).write_text(json.dumps(value)) and folder / name
     swap = lambda value: json.loads(json.dumps(value).replace(BASE, base))
     streams = [
@@ -41,15 +43,15 @@ def read(case, base, folder):
     ]
     command = [
         HOME / "bin" / "source-declarative-manifest",
-        "read",
+        verb,
         "--manifest-path",
         put("manifest.json", swap(case["manifest"])),
         "--config",
         put("config.json", swap(case["config"])),
-        "--catalog",
-        put("catalog.json", {"streams": streams}),
     ]
-    if case.get("state"):
+    if verb == "read":
+        command += ["--catalog", put("catalog.json", {"streams": streams})]
+    if verb == "read" and case.get("state"):
         states = [
             {"type": "STREAM", "stream": {"stream_descriptor": {"name": name}, "stream_state": state}}
             for name, state in case["state"].items()
@@ -79,9 +81,15 @@ def main():
         provider.Provider.exchanges, provider.Provider.seen = [], {}
         server = provider.serve()
         base = f"http://127.0.0.1:{server.server_address[1]}"
-        records, states, failed = {}, {}, []
+        records, states, failed, more = {}, {}, [], {}
         with tempfile.TemporaryDirectory() as folder:
-            for message in read(case, base, pathlib.Path(folder)):
+            # Of a catalogue that fails there is none.
+            for verb, kind, key in (("discover", "CATALOG", "catalog"), ("check", "CONNECTION_STATUS", "connectionStatus")):
+                if case.get(verb):
+                    messages = run(case, verb, base, pathlib.Path(folder))
+                    told = [message[key] for message in messages if message["type"] == kind]
+                    more[key] = told[0] if told else None
+            for message in run(case, "read", base, pathlib.Path(folder)):
                 if message["type"] == "RECORD":
                     records.setdefault(message["record"]["stream"], []).append(message["record"]["data"])
                 elif message["type"] == "STATE":
@@ -96,6 +104,7 @@ def main():
             "records": records,
             "states": states,
             "failed": sorted(set(failed)),
+            **more,
             "exchanges": provider.Provider.exchanges,
         }
         text = json.dumps(recording, indent=1, sort_keys=False).replace(base, BASE)

@@ -28,6 +28,15 @@ impl Step {
         }
     }
 
+    /// The step as a name that a path makes; what fits nothing makes none.
+    pub fn name(&self) -> Option<String> {
+        match self {
+            Self::Text(text) => Some(text.clone()),
+            Self::Index(index) => Some(index.to_string()),
+            Self::Nothing => None,
+        }
+    }
+
     /// Whether this is a `*` alone: with one, a path means all that it fits.
     pub fn is_star(&self) -> bool {
         matches!(self, Self::Text(text) if text == "*")
@@ -307,6 +316,26 @@ fn drop_at(root: &mut Value, taken: &[Taken]) {
         }
         _ => {}
     }
+}
+
+/// Writes a value at every place that is there and that a path fits; gives how many those are.
+pub fn overwrite(root: &mut Value, path: &[Step], value: &Value) -> usize {
+    let mut all = Vec::new();
+    walk(root, &mut Vec::new(), &mut all);
+    let places = all.into_iter().map(|(taken, _)| taken).filter(|taken| deep_fits(root, taken, path));
+    let mut set = 0;
+    for taken in places.collect::<Vec<_>>() {
+        let place = taken.iter().try_fold(&mut *root, |at, step| match step {
+            Taken::Name(name) => at.as_object_mut()?.get_mut(name),
+            Taken::Index(index) => at.as_array_mut()?.get_mut(*index),
+        });
+        // What was written around it before may have taken it away.
+        if let Some(place) = place {
+            place.clone_from(value);
+            set += 1;
+        }
+    }
+    set
 }
 
 /// Writes a value at a path of names; what is missing on the way is made: a list where the next step is a number.

@@ -36,6 +36,11 @@ impl Template {
     pub fn is_refused(&self) -> bool {
         self.compiled.is_refused()
     }
+
+    /// Whether it names the configuration.
+    pub fn sees_config(&self) -> bool {
+        self.compiled.names(Variable::Config)
+    }
 }
 
 /// Names that single components give to their templates, beside those that all have.
@@ -145,6 +150,16 @@ impl Engine {
     /// As [`Engine::text`].
     pub fn value(&self, template: &Template, scope: &Scope) -> Result<Value, ConnectorError> {
         scope.evaluated(template, |compiled, context| compiled.evaluate(context)).map(literal::Outcome::into_json)
+    }
+
+    /// As [`Engine::value`], where only some types are taken; another one stays the rendered text.
+    ///
+    /// # Errors
+    /// As [`Engine::text`].
+    pub fn value_as(&self, template: &Template, scope: &Scope, types: literal::Types) -> Result<Value, ConnectorError> {
+        scope
+            .evaluated(template, |compiled, context| compiled.evaluate_as(context, types))
+            .map(literal::Outcome::into_json)
     }
 
     /// Whether a condition holds.

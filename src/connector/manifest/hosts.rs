@@ -46,6 +46,10 @@ pub(super) fn allowed(loaded: &Loaded, scope: &Scope, base_url: Option<&str>) ->
 /// The addresses of a stream, of its parents, and of whoever gives it tokens.
 fn of_stream<'p>(plan: &'p StreamPlan, into: &mut Vec<&'p Template>) {
     of_request(&plan.request, into);
+    plan.schema.dynamic().into_iter().for_each(|loader| of_stream(&loader.retriever, into));
+    if let Some(delegate) = &plan.delegate {
+        of_stream(&delegate.plan, into);
+    }
     for parent in plan.router.iter().flat_map(Router::parents) {
         of_stream(&parent.plan, into);
     }

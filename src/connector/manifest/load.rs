@@ -3,21 +3,25 @@
 //! Owns the manifest as a whole and its streams; requests are read by `load_request`, paging and cursors by
 //! `load_slicing`. Refuses what this version does not support, by component, path and line: nothing is skipped.
 
-use std::{cell::RefCell, sync::Arc};
+use std::{
+    cell::RefCell,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use serde_json::{Value, json};
 use url::Url;
 
 use super::{
-    budget, decode,
+    assemble, budget, decode,
     engine::{Engine, Scope, Template},
     load_partitions, load_request, load_selector, load_slicing,
+    load_streams::{self, Varying},
     partition::Router,
     plan::{IdentityPlan, Promises, StreamPlan},
     propagate,
     reader::{Component, Load},
-    resolve,
-    schema::{self, SchemaPlan},
+    resolve, schema,
     source_plan::{self, CheckWhat, SourcePlan},
     transform,
 };
@@ -40,8 +44,12 @@ pub(super) struct Loaded {
     pub specs: Vec<StreamSpec>,
     /// Index of the stream that `check` reads where no identity request is declared.
     pub check_stream: usize,
-    /// All that `check` names, in their order.
-    pub check_streams: Vec<usize>,
+    /// What the configuration decides about the streams, with the tree that it decides over; none where it decides nothing.
+    pub varying: Option<(Node, Varying)>,
+    /// Which streams were made by which of `dynamic_streams`.
+    pub made: Vec<(String, Vec<String>)>,
+    /// The connector's folder, where its schema files lie.
+    pub folder: Option<PathBuf>,
     pub identity: Option<IdentityPlan>,
     /// What was left out of the text, in its order.
     pub notices: Vec<Problem>,
@@ -71,21 +79,26 @@ impl Manifest {
     /// # Errors
     /// All that is wrong with it, in the order of the text.
     pub fn load(text: &str) -> Result<Self, Vec<Problem>> {
+        Self::load_in(text, None)
+    }
+
+    /// Reads a manifest whose schema files lie in that folder.
+    ///
+    /// # Errors
+    /// As [`Manifest::load`].
+    pub fn load_in(text: &str, folder: Option<&Path>) -> Result<Self, Vec<Problem>> {
         let tree = yaml::parse(text, Dialect::Yaml11).map_err(|problem| vec![problem])?;
         let mut problems = Vec::new();
         let tree = propagate::propagate(resolve::resolve(&tree, &mut problems));
-        let load = Load { problems: RefCell::new(problems), ..Load::default() };
-        let loaded = root(&tree, &load);
-        let mut problems = load.problems.into_inner();
-        problems.sort_by_key(|problem| problem.line);
-        let mut notices = load.notices.into_inner();
-        notices.sort_by_key(|notice| notice.line);
-        match loaded {
-            Some(parts) if problems.is_empty() => {
-                Ok(Self(Arc::new(Loaded { engine: load.engine.into_inner(), notices, ..parts })))
-            }
-            _ => Err(problems),
-        }
+        let loaded = of_tree(&tree, problems)?;
+        let loaded = Loaded { folder: folder.map(Path::to_owned), ..loaded };
+        Ok(Self(Arc::new(assemble::with_fixed(loaded)?)))
+    }
+
+    /// Those of `dynamic_streams` whose streams depend on the configuration or on the provider.
+    pub fn makers(&self) -> Vec<&str> {
+        let makers = self.0.varying.iter().flat_map(|(_, varying)| &varying.makers);
+        makers.map(|maker| maker.name.as_str()).collect()
     }
 
     /// What stands in the manifest and is left out, since the format does not know it.
@@ -107,11 +120,6 @@ impl Manifest {
         self.0.declared.spec.protocol()
     }
 
-    /// The streams that `check` reads.
-    pub fn checked(&self) -> &[usize] {
-        &self.0.check_streams
-    }
-
     /// The first stream's authenticator as a word, for manifests that do not name it.
     pub fn auth_type(&self) -> &'static str {
         self.0.streams.first().map_or("none", |plan| plan.request.auth.word())
@@ -129,25 +137,26 @@ impl Manifest {
     }
 }
 
+/// Plans of a tree without references; `problems` are those that were found before.
+pub(super) fn of_tree(tree: &Node, problems: Vec<Problem>) -> Result<Loaded, Vec<Problem>> {
+    let load = Load { problems: RefCell::new(problems), ..Load::default() };
+    let loaded = root(tree, &load);
+    let mut problems = load.problems.into_inner();
+    problems.sort_by_key(|problem| problem.line);
+    let mut notices = load.notices.into_inner();
+    notices.sort_by_key(|notice| notice.line);
+    match loaded {
+        Some(parts) if problems.is_empty() => Ok(Loaded { engine: load.engine.into_inner(), notices, ..parts }),
+        _ => Err(problems),
+    }
+}
+
 fn root(tree: &Node, load: &Load) -> Option<Loaded> {
     let outer = Component::root(tree, load);
     let (_, source) = outer.open(tree, String::new(), &["DeclarativeSource"])?;
-    let plans: Vec<_> = source
-        .children("streams", &["DeclarativeStream"])
-        .iter()
-        .filter_map(|(_, component)| stream(component))
-        .collect();
-    if source.list("streams").is_empty() {
-        source.refuse("streams", "the manifest has no streams", "");
-    }
-    for (at, plan) in plans.iter().enumerate() {
-        if plans[..at].iter().any(|other| other.spec.name == plan.spec.name) {
-            source.refuse("streams", &format!("two streams are called '{}'", plan.spec.name), "");
-        }
-    }
+    let (plans, varying) = load_streams::streams(&source);
 
     let mut check_stream = 0;
-    let mut check_streams = Vec::new();
     let check = source.child("check", &["CheckStream", "CheckDynamicStream"], true);
     let check = check.and_then(|(kind, check)| {
         let read = source_plan::check(kind, &check)?;
@@ -155,9 +164,14 @@ fn root(tree: &Node, load: &Load) -> Option<Loaded> {
             for name in names.iter().rev() {
                 let found = plans.iter().position(|plan| plan.spec.name == *name);
                 check_stream = found.unwrap_or(check_stream);
-                check_streams.splice(0..0, found);
-                if found.is_none() && load.problems.borrow().is_empty() {
-                    check.refuse("stream_names", "a stream to check is not declared", "");
+                // A name may be that of a stream that is made at run time.
+                let may_come = tree.get(assemble::ASSEMBLED).is_some() || !varying.makers.is_empty();
+                if found.is_none() && !may_come && load.problems.borrow().is_empty() {
+                    check.tell_of(
+                        "stream_names",
+                        &format!("no stream is called '{name}': a check of it fails"),
+                        "name a declared stream",
+                    );
                 }
             }
         }
@@ -218,15 +232,24 @@ fn root(tree: &Node, load: &Load) -> Option<Loaded> {
         };
         ours.finish(&[]);
     }
-    source.finish(&["version", "definitions", "metadata", "schemas", "description"]);
-    let specs = plans.iter().map(|plan| plan.spec.clone()).collect();
+    source.finish(&["version", "definitions", "metadata", "schemas", "description", assemble::ASSEMBLED]);
+    // Two conditions may each have a stream of one name.
+    let mut specs: Vec<StreamSpec> = Vec::new();
+    for plan in &plans {
+        if !specs.iter().any(|have| have.name == plan.spec.name) {
+            specs.push(plan.spec.clone());
+        }
+    }
+    let varying = (!varying.is_empty()).then(|| (tree.clone(), varying));
     Some(Loaded {
         engine: Engine::new(),
         declared,
         streams: plans,
         specs,
         check_stream,
-        check_streams,
+        varying,
+        made: Vec::new(),
+        folder: None,
         identity,
         notices: Vec::new(),
         specification,
@@ -276,10 +299,6 @@ pub(super) fn stream(component: &Component<'_>) -> Option<StreamPlan> {
     let name = fixed_text(component, "name", true);
     let primary_key = primary_key(component);
     let schema = schema::schema_loader(component);
-    if !matches!(schema, SchemaPlan::None) && schema.fixed().is_none() {
-        let remedy = "write the schema down, or leave it out";
-        component.refuse("schema_loader", "only schemas that stand in the manifest are read in this version", remedy);
-    }
     let cursor = component
         .child("incremental_sync", &["DatetimeBasedCursor"], false)
         .map(|(_, component)| load_slicing::cursor(&component));
@@ -332,7 +351,24 @@ pub(super) fn stream(component: &Component<'_>) -> Option<StreamPlan> {
         router,
         global_cursor,
         slice_once,
+        schema,
+        delegate: None,
     })
+}
+
+/// A retriever that stands outside of a stream, as the stream that it would make: without cursor, schema and key.
+pub(super) fn lone_retriever(component: &Component<'_>, name: &str) -> Option<StreamPlan> {
+    let Some(retriever) = component.field("retriever") else {
+        component.refuse("retriever", "'retriever' is missing", "say what is asked");
+        return None;
+    };
+    let text = |text: &str| Node { line: component.node.line, value: NodeValue::Text(text.to_owned()) };
+    let fields = [("type", text("DeclarativeStream")), ("name", text(name)), ("retriever", retriever.clone())];
+    let fields = fields.into_iter().map(|(key, node)| (key.to_owned(), node)).collect();
+    let node = Node { line: component.node.line, value: NodeValue::Table(fields) };
+    let inner: &Component<'_> = component;
+    let (_, made) = inner.open(&node, inner.path.clone(), &["DeclarativeStream"])?;
+    stream(&made)
 }
 
 /// `id`, `[id]`, `[account, id]`, or paths: `[[owner, id]]`.

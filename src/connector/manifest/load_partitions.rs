@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    load, load_request,
+    load_request, load_streams,
     partition::{Parent, Router, Values},
     reader::Component,
 };
@@ -71,7 +71,8 @@ fn list(component: &Component<'_>) -> Option<Router> {
 }
 
 fn parent(component: &Component<'_>) -> Option<Parent> {
-    let plan = component.child("stream", &["DeclarativeStream"], true).and_then(|(_, stream)| load::stream(&stream));
+    let plan = component.child("stream", &load_streams::STREAMS, true);
+    let plan = plan.and_then(|(kind, stream)| load_streams::stream(kind, &stream));
     let key = component.template("parent_key", true);
     let field = component.template("partition_field", true);
     let mut extra = Vec::new();

@@ -7,6 +7,7 @@
 //! Refuses components in Python, and whatever this version does not support, at load and by name.
 
 mod address;
+mod assemble;
 mod auth;
 mod body;
 #[allow(dead_code, reason = "the reader core calls these; each is tested by itself")]
@@ -14,8 +15,10 @@ mod budget;
 mod config_rules;
 pub mod datetime;
 mod decode;
+mod delegate;
 mod dpath;
 pub mod duration;
+mod dynamic_streams;
 mod engine;
 mod errors;
 mod extract;
@@ -30,6 +33,7 @@ mod load_partitions;
 mod load_request;
 mod load_selector;
 mod load_slicing;
+mod load_streams;
 mod normalise;
 mod paginate;
 mod parents;
@@ -43,15 +47,14 @@ mod pull;
 mod pull_answer;
 mod pull_partitions;
 pub mod python;
+mod reach;
 mod reader;
 mod request;
 mod resolve;
-#[allow(dead_code, reason = "the reader core calls these; each is tested by itself")]
 mod schema;
 mod select;
 mod settings;
 mod slices;
-#[allow(dead_code, reason = "the reader core calls these; each is tested by itself")]
 mod source_plan;
 pub mod strptime;
 pub mod template;
@@ -63,6 +66,7 @@ use async_trait::async_trait;
 use engine::Scope;
 use load::Loaded;
 pub use load::{Facts, Manifest};
+pub use reach::Checked;
 use secrecy::SecretString;
 use serde_json::Value;
 
@@ -90,6 +94,8 @@ pub struct ManifestConnector {
     hosts: AllowedHosts,
     /// Pages of parent streams that are in use.
     parents: parents::Kept,
+    /// Schemas that do not stand in the manifest.
+    schemas: schema::Told,
     tokens: auth::tokens::Tokens,
     /// The configuration with tokens that were renewed, for whoever keeps it.
     renewals: std::sync::Mutex<Option<Value>>,
@@ -123,7 +129,9 @@ impl ManifestConnector {
         let migrated = rules.migrate(&loaded.engine, facts.config, now)?;
         let config = Arc::new(rules.transform(&loaded.engine, migrated, now)?);
         let scope = Scope::new(now, &config);
+        let loaded = assemble::decided(&loaded, &scope)?;
         let hosts = hosts::allowed(&loaded, &scope, config.get("base_url").and_then(Value::as_str))?;
+        let schemas = schema::Told::default();
         let (parents, tokens, manner) = (parents::Kept::default(), auth::tokens::Tokens::default(), Manner::Daemon);
         Ok(Self {
             loaded,
@@ -133,6 +141,7 @@ impl ManifestConnector {
             limit,
             hosts,
             parents,
+            schemas,
             tokens,
             renewals: std::sync::Mutex::default(),
             manner,
@@ -193,6 +202,7 @@ impl ManifestConnector {
             limit,
             hosts: AllowedHosts::any(),
             parents: parents::Kept::default(),
+            schemas: schema::Told::default(),
             tokens: auth::tokens::Tokens::default(),
             renewals: std::sync::Mutex::default(),
             manner: Manner::Reference,
@@ -264,7 +274,8 @@ impl ManifestConnector {
     fn config_with(&self, secret: Option<&SecretString>) -> Result<Arc<Value>, ConnectorError> {
         let config = settings::with_secret(&self.config, self.loaded.credential.as_deref(), secret)?;
         let rules = &self.loaded.declared.spec.rules;
-        if rules.is_empty() {
+        // A source's configuration holds the secrets from the beginning, and was prepared with them.
+        if rules.is_empty() || self.manner == Manner::Reference {
             return Ok(config);
         }
         let now = self.gate.clock().now();
@@ -297,7 +308,7 @@ impl Connector for ManifestConnector {
     }
 
     fn place(&self, position: Option<&Position>) -> String {
-        let place = position.and_then(|position| place::Place::read(position).ok());
+        let place = position.and_then(|position| place::Place::read(&delegate::inner(position)).ok());
         place.map_or_else(|| "first page".to_owned(), |place| place.told())
     }
 
@@ -357,7 +368,7 @@ impl Connector for ManifestConnector {
         let plan = self.loaded.streams.iter().find(|plan| plan.spec.name == request.stream).ok_or_else(|| {
             ConnectorError::new(ErrorKind::Settings, format!("the connector has no stream '{}'", request.stream))
         })?;
-        pull::Pull::new(self, plan, request)?.page().await
+        Ok(delegate::placed_page(self, plan, request).await?.1)
     }
 }
 
@@ -367,5 +378,7 @@ mod hubspot_tests;
 mod request_tests;
 #[cfg(test)]
 mod simulator_tests;
+#[cfg(test)]
+mod streams_tests;
 #[cfg(test)]
 mod tests;

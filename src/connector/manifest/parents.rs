@@ -12,14 +12,13 @@ use std::{
 use serde_json::Value;
 
 use super::{
-    ManifestConnector,
+    ManifestConnector, delegate,
     partition::{
         Parent,
         state::States,
         walk::{ParentPage, ParentPages},
     },
     place::Place,
-    pull::Pull,
 };
 use crate::{
     connector::{ConnectorError, PullRequest},
@@ -29,8 +28,8 @@ use crate::{
 /// Pages kept: one for each level of nesting, and some for products.
 const KEPT: usize = 16;
 
-/// Which page of which parent.
-type Key = (String, Value);
+/// Which page of which parent, read from which state of its own: another child may keep another one, or none.
+type Key = (String, Value, Value);
 
 /// What is remembered between the pages of a pull; losing it costs requests, never records.
 #[derive(Default)]
@@ -62,7 +61,13 @@ impl ParentPages for Reading<'_> {
     ) -> Pin<Box<dyn Future<Output = Result<Arc<ParentPage>, ConnectorError>> + Send + 'a>> {
         Box::pin(async move {
             let kept = &self.connector.parents;
-            let key = (parent.plan.spec.name.clone(), at.map_or(Value::Null, |at| at.0.clone()));
+            let state = if parent.incremental {
+                self.states.and_then(|states| states.parent(&parent.plan.spec.name)).cloned()
+            } else {
+                None
+            };
+            let position = at.map_or(Value::Null, |at| at.0.clone());
+            let key = (parent.plan.spec.name.clone(), position, state.clone().unwrap_or(Value::Null));
             let have = {
                 let pages = kept.pages.lock().unwrap_or_else(PoisonError::into_inner);
                 pages.iter().find(|(have, _)| *have == key).map(|(_, page)| Arc::clone(page))
@@ -70,14 +75,9 @@ impl ParentPages for Reading<'_> {
             if let Some(page) = have {
                 return Ok(page);
             }
-            let state = if parent.incremental {
-                self.states.and_then(|states| states.parent(&parent.plan.spec.name)).cloned()
-            } else {
-                None
-            };
             let request = PullRequest {
                 stream: parent.plan.spec.name.clone(),
-                mode: if state.is_some() && parent.plan.cursor.is_some() {
+                mode: if state.is_some() && parent.plan.ways().any(|plan| plan.cursor.is_some()) {
                     SyncMode::Incremental
                 } else {
                     SyncMode::FullRefresh
@@ -88,7 +88,7 @@ impl ParentPages for Reading<'_> {
                 limit: None,
                 traffic: Arc::clone(&self.request.traffic),
             };
-            let (place, page) = Pull::new(self.connector, &parent.plan, &request)?.placed_page().await?;
+            let (place, page) = delegate::placed_page(self.connector, &parent.plan, &request).await?;
             if let Some(cursor) = &page.cursor {
                 let mut cursors = kept.cursors.lock().unwrap_or_else(PoisonError::into_inner);
                 cursors.insert(parent.plan.spec.name.clone(), cursor.state.clone());

@@ -3,8 +3,8 @@
 //! Owns the shapes that loading fills and pulling follows. Refuses behaviour.
 
 use super::{
-    auth::Auth, datetime::Format, decode::DecoderPlan, engine::Template, errors::ErrorPlan, partition::Router,
-    select::Selector, transform::Transformation,
+    auth::Auth, datetime::Format, decode::DecoderPlan, delegate::Delegate, engine::Template, errors::ErrorPlan,
+    partition::Router, schema::SchemaPlan, select::Selector, transform::Transformation,
 };
 use crate::connector::StreamSpec;
 
@@ -24,6 +24,17 @@ pub(super) struct StreamPlan {
     pub global_cursor: bool,
     /// Later pages of a slice are asked for by their token alone.
     pub slice_once: bool,
+    /// Where its schema comes from; what can be told without asking anyone stands in `spec`, too.
+    pub schema: SchemaPlan,
+    /// The other way to read the stream, once it has a state.
+    pub delegate: Option<Box<Delegate>>,
+}
+
+impl StreamPlan {
+    /// The ways in which the stream is read: one, or two where it delegates by its state.
+    pub fn ways(&self) -> impl Iterator<Item = &StreamPlan> {
+        std::iter::once(self).chain(self.delegate.iter().map(|delegate| &delegate.plan))
+    }
 }
 
 /// What `x-tidegate` of a stream tells beyond the format.

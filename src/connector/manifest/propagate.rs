@@ -25,7 +25,7 @@ const DEFAULT_TYPES: [(&str, &str); 37] = [
     ("DeclarativeStream.retriever", "SimpleRetriever"),
     ("DeclarativeStream.schema_loader", "JsonFileSchemaLoader"),
     ("DynamicDeclarativeStream.stream_template", "DeclarativeStream"),
-    ("DynamicDeclarativeStream.components_resolver", "ConfigComponentResolver"),
+    ("DynamicDeclarativeStream.components_resolver", "ConfigComponentsResolver"),
     ("HttpComponentsResolver.retriever", "SimpleRetriever"),
     ("HttpComponentsResolver.components_mapping", "ComponentMappingDefinition"),
     ("ConfigComponentsResolver.stream_config", "StreamConfig"),
@@ -64,10 +64,15 @@ pub(super) fn propagate(root: Node) -> Node {
     if !entries.iter().any(|(key, _)| key == "type") {
         entries.push(("type".to_owned(), Node { line: None, value: NodeValue::Text("DeclarativeSource".to_owned()) }));
     }
-    component("", Node { line: root.line, value: NodeValue::Table(entries) }, &[])
+    component("", Node { line: root.line, value: NodeValue::Table(entries) }, &[], false)
 }
 
-fn component(place: &str, node: Node, parent: &[(String, Node)]) -> Node {
+/// A stream that was made of a template, once more: `outer_wins` says that parameters of what holds a component win over its own.
+pub(super) fn made(stream: Node, outer_wins: bool) -> Node {
+    component("", stream, &[], outer_wins)
+}
+
+fn component(place: &str, node: Node, parent: &[(String, Node)], outer_wins: bool) -> Node {
     let line = node.line;
     let NodeValue::Table(mut fields) = node.value else { return node };
     if !fields.iter().any(|(key, _)| key == "type") && !fields.iter().any(|(key, _)| key == "class_name") {
@@ -80,8 +85,8 @@ fn component(place: &str, node: Node, parent: &[(String, Node)]) -> Node {
         Some(NodeValue::Table(own)) => own,
         _ => Parameters::new(),
     };
-    let mut parameters = parent.to_vec();
-    for (key, value) in own {
+    let (mut parameters, winners) = if outer_wins { (own, parent.to_vec()) } else { (parent.to_vec(), own) };
+    for (key, value) in winners {
         put(&mut parameters, key, value);
     }
     // A schema's `type` may be a list of words, and a schema may have a property that is called `type`.
@@ -93,7 +98,8 @@ fn component(place: &str, node: Node, parent: &[(String, Node)]) -> Node {
         Some(NodeValue::Null | NodeValue::Bool(_) | NodeValue::Number(_)) | None => None,
     };
     let Some(name) = name else {
-        let inner = |node: Node| if is_component(&node) { component(place, node, &parameters) } else { node };
+        let inner =
+            |node: Node| if is_component(&node) { component(place, node, &parameters, outer_wins) } else { node };
         let fields = fields.into_iter().map(|(key, node)| (key, inner(node))).collect();
         return Node { line, value: NodeValue::Table(fields) };
     };
@@ -112,10 +118,10 @@ fn component(place: &str, node: Node, parent: &[(String, Node)]) -> Node {
             .then(|| parameters.iter().position(|(have, _)| *have == key).map(|at| parameters.remove(at)))
             .flatten();
         let value = match value.value {
-            NodeValue::Table(_) => component(&place, value, &parameters),
+            NodeValue::Table(_) => component(&place, value, &parameters, outer_wins),
             NodeValue::List(items) => {
                 let inner = |node: Node| match node.value {
-                    NodeValue::Table(_) => component(&place, node, &parameters),
+                    NodeValue::Table(_) => component(&place, node, &parameters, outer_wins),
                     _ => node,
                 };
                 Node { line: value.line, value: NodeValue::List(items.into_iter().map(inner).collect()) }

@@ -64,6 +64,12 @@ impl<'a> Pull<'a> {
         let states = plan.cursor.as_ref().filter(|_| plan.router.is_some());
         let states = states.map(|cursor| States::read(&cursor.field, request.cursor.as_ref(), plan.global_cursor));
         let given = match (&plan.cursor, &request.cursor) {
+            // The reference begins at the start where a state does not name the cursor's field.
+            (Some(cursor), Some(state))
+                if connector.manner == Manner::Reference && state.get(&cursor.field).is_none() =>
+            {
+                None
+            }
             (Some(cursor), Some(state)) if states.is_none() => Some(slices::cursor_instant(cursor, state)?),
             (Some(_), _) | (None, _) => None,
         };
@@ -76,10 +82,6 @@ impl<'a> Pull<'a> {
             _ => None,
         };
         Ok(Self { connector, plan, request, scope, given, cut, states, begun })
-    }
-
-    pub async fn page(&self) -> Result<Page, ConnectorError> {
-        Ok(self.placed_page().await?.1)
     }
 
     /// The page with the place that it was read at; a stream without any partition has none.
@@ -98,8 +100,10 @@ impl<'a> Pull<'a> {
             ));
         }
         let scope = self.slice_scope(&place);
+        let (now, traffic) = (self.request.started_at, &self.request.traffic);
+        let schema = self.connector.schema_for_reading(self.plan, now, traffic).await?;
         let answer = self.ask(&place, &scope).await?;
-        let page = self.read(place.clone(), &scope, &answer).await?;
+        let page = self.read(place.clone(), &scope, &answer, schema.as_deref()).await?;
         Ok((Some(place), page))
     }
 
@@ -133,7 +137,8 @@ impl<'a> Pull<'a> {
         Some((cursor.format.format(window.start), cursor.format.format(window.end)))
     }
 
-    fn slice_scope(&self, place: &Place) -> Scope {
+    /// What templates see of the place's slice.
+    pub(super) fn slice_scope(&self, place: &Place) -> Scope {
         let (mut partition, mut bounds, mut extra) = (Map::new(), Map::new(), Map::new());
         if let Some(read) = place.partition() {
             partition.clone_from(&read.fields);
@@ -178,7 +183,13 @@ impl<'a> Pull<'a> {
         self.connector.send(&self.plan.request, &self.request.traffic, &make, scope).await
     }
 
-    async fn read(&self, place: Place, scope: &Scope, answer: &Answer) -> Result<Page, ConnectorError> {
+    async fn read(
+        &self,
+        place: Place,
+        scope: &Scope,
+        answer: &Answer,
+        schema: Option<&Value>,
+    ) -> Result<Page, ConnectorError> {
         let engine = &self.connector.loaded.engine;
         let selector = &self.plan.selector;
         if answer.taken_for == TakenFor::Reset {
@@ -221,7 +232,7 @@ impl<'a> Pull<'a> {
                 select::extract_leniently(engine, selector, scope, bodies)?.0
             }
         };
-        let mut selected = select::select(engine, self.plan, scope, records, place.page)?;
+        let mut selected = select::select(engine, self.plan, scope, records, place.page, schema)?;
         selected.items.extend(broken);
         let (token, selected) = self.held_against_cursor(&place, token, selected)?;
         let fingerprint = fingerprint(&answer.body);
@@ -351,7 +362,12 @@ impl<'a> Pull<'a> {
         let text = plan.format.format(self.given.map_or(at, |given| at.max(given)));
         // The format may be coarser than the instant: the order is that of what is written down.
         let order = plan.format.parse(&text).map(Timestamp::micros);
-        Cursor { state: json!({plan.field.as_str(): text}), order }
+        let mut state = match (self.connector.manner, &self.request.cursor) {
+            (Manner::Reference, Some(Value::Object(given))) => given.clone(),
+            _ => Map::new(),
+        };
+        state.insert(plan.field.clone(), Value::String(text));
+        Cursor { state: Value::Object(state), order }
     }
 
     fn story(&self, place: &Place, selected: &Selected) -> String {

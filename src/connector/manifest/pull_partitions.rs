@@ -127,7 +127,8 @@ impl Pull<'_> {
         let parents = self.plan.router.as_ref().map(Router::parents).unwrap_or_default();
         parents
             .iter()
-            .all(|parent| parent.plan.paginator.is_none() || paginate::resumable(parent.plan.paginator.as_ref()))
+            .flat_map(|parent| parent.plan.ways())
+            .all(|plan| plan.paginator.is_none() || paginate::resumable(plan.paginator.as_ref()))
             && (self.plan.paginator.is_none() || paginate::resumable(self.plan.paginator.as_ref()))
     }
 }

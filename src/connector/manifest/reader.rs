@@ -255,6 +255,11 @@ impl<'n> Component<'n> {
     }
 
     /// Something is odd with that field, and the manifest is read all the same.
+    pub fn tell_of(&self, key: &str, message: &str, remedy: &str) {
+        let node = self.node.get(key).unwrap_or(self.node);
+        self.tell(node, &self.at(key), message.to_owned(), remedy.to_owned());
+    }
+
     fn tell(&self, node: &Node, path: &str, message: String, remedy: String) {
         let notice = Problem::new(node.line.or(self.node.line), path, message, remedy);
         let mut notices = self.load.notices.borrow_mut();

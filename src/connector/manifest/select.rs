@@ -227,7 +227,7 @@ pub(super) struct Selected {
     pub cursors: Vec<Timestamp>,
 }
 
-/// Makes items of the extracted values.
+/// Makes items of the extracted values. `schema`: the stream's, where it does not stand in the manifest.
 ///
 /// # Errors
 /// [`ErrorKind::Settings`] when a filter or a transformation fails.
@@ -237,13 +237,14 @@ pub(super) fn select(
     scope: &Scope,
     records: Vec<Value>,
     page: u32,
+    schema: Option<&Value>,
 ) -> Result<Selected, ConnectorError> {
     let mut selected = Selected::default();
     let chain = Chain {
         engine,
         selector: &plan.selector,
         transformations: &plan.transformations,
-        schema: plan.spec.json_schema.as_ref(),
+        schema: schema.or(plan.spec.json_schema.as_ref()),
         transform_first: false,
     };
     let plain = chain.is_plain();

@@ -21,8 +21,11 @@ use crate::{
 pub(super) struct SourcePlan {
     pub spec: SpecPlan,
     pub check: Option<CheckPlan>,
+    #[allow(dead_code, reason = "read where slices are read at once")]
     pub concurrency: Option<ConcurrencyPlan>,
+    #[allow(dead_code, reason = "read where slices are read at once")]
     pub budget: Option<BudgetPlan>,
+    #[allow(dead_code, reason = "read where streams are read at once")]
     pub groups: Vec<GroupPlan>,
 }
 
@@ -166,6 +169,7 @@ impl ConcurrencyPlan {
     ///
     /// # Errors
     /// [`ErrorKind::Settings`] when it is no whole number from 1.
+    #[allow(dead_code, reason = "read where slices are read at once")]
     pub fn level(&self, engine: &Engine, scope: &Scope) -> Result<u64, ConnectorError> {
         let level = engine.value(&self.default, scope)?.as_u64().filter(|level| *level > 0).ok_or_else(|| {
             let message = "the manifest's default_concurrency is not a whole number from 1";
@@ -191,6 +195,7 @@ pub(super) fn concurrency(component: &Component<'_>) -> Option<ConcurrencyPlan> 
 
 /// Streams that are not read at the same time.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(dead_code, reason = "read where streams are read at once")]
 pub(super) struct GroupPlan {
     pub name: String,
     pub streams: Vec<String>,

@@ -323,7 +323,7 @@ streams:
       clamping: {target: DAY}
   - type: StateDelegatingStream
     name: b
-dynamic_streams: []
+dynamic_streams: [{type: DynamicDeclarativeStream}]
 "##;
     let Err(problems) = Manifest::load(text) else { panic!("must be refused") };
     let has = |path: &str, line: u64, part: &str| {
@@ -338,8 +338,8 @@ dynamic_streams: []
     has("streams[0].retriever.paginator", 28, "leads nowhere");
     has("streams[0].incremental_sync.datetime_format", 32, "%Q");
     has("streams[0].incremental_sync.clamping", 34, "clamping");
-    has("streams[1]", 35, "StateDelegatingStream");
-    has("dynamic_streams", 37, "dynamic_streams");
+    has("streams[1].incremental_stream", 35, "'incremental_stream' is missing");
+    has("dynamic_streams[0].components_resolver", 37, "'components_resolver' is missing");
     assert!(problems.iter().all(|problem| !problem.remedy.is_empty()));
     let python = problems.iter().find(|problem| problem.message.contains("Python")).unwrap();
     assert!(python.remedy.contains("native connector"));

@@ -10,12 +10,14 @@ use crate::connector::{
         dpath,
         engine::{Engine, Scope, Template},
         extract,
+        plan::StreamPlan,
         transform::{Fault, Transformation},
     },
 };
 
-/// `DynamicSchemaLoader`. What it asks is asked by who holds its retriever.
+/// `DynamicSchemaLoader`. What it asks is asked by `ask`.
 pub(in crate::connector::manifest) struct DynamicPlan {
+    pub retriever: StreamPlan,
     /// Where the list of fields lies in the first record.
     pub fields: Vec<Template>,
     /// Where a field's name lies.
@@ -61,11 +63,13 @@ impl DynamicPlan {
     pub fn schema(&self, engine: &Engine, scope: &Scope, record: Option<&Value>) -> Result<Value, ConnectorError> {
         let mut properties = Map::new();
         if let Some(record) = record.filter(|record| !extract::is_empty(record)) {
-            let fields = read(engine, scope, record, &self.fields)?;
-            let Some(Value::Array(fields)) = fields else {
-                return Err(failed("the answer holds no list of fields where the schema should be".to_owned()));
+            let fields = match read(engine, scope, record, &self.fields)? {
+                Some(Value::Array(fields)) => fields.clone(),
+                // A table is the list of its keys.
+                Some(Value::Object(fields)) => fields.keys().map(|name| Value::String(name.clone())).collect(),
+                _ => return Err(failed("the answer holds no list of fields where the schema should be".to_owned())),
             };
-            for field in fields {
+            for field in &fields {
                 let Some(Value::String(name)) = read(engine, scope, field, &self.key)? else {
                     return Err(failed("a field that should make the schema has no name".to_owned()));
                 };

@@ -7,9 +7,17 @@ use super::{
     dynamic::{ComplexType, DynamicPlan, Target, TypeRule, is_type},
 };
 use crate::{
-    connector::manifest::{load::templates, reader::Component, transform},
+    connector::manifest::{
+        load::{lone_retriever, templates},
+        plan::StreamPlan,
+        reader::Component,
+        transform,
+    },
     yaml::{Node, NodeValue},
 };
+
+/// What a retriever of fields is called in messages.
+const LISTING: &str = "fields of a schema";
 
 const KINDS: [&str; 3] = ["InlineSchemaLoader", "JsonFileSchemaLoader", "DynamicSchemaLoader"];
 
@@ -53,8 +61,11 @@ fn plan(kind: &str, component: &Component<'_>) -> Option<SchemaPlan> {
 const DEFAULT_FILE: &str = "./{{ parameters['name'] }}.json";
 
 fn dynamic(component: &Component<'_>) -> Option<DynamicPlan> {
-    // Read by who asks the provider.
-    component.tolerate("retriever");
+    let retriever = lone_retriever(component, LISTING).map(|plan| StreamPlan {
+        // The first record is read of a slice without anything in it.
+        router: None,
+        ..plan
+    });
     let filter = component.child("schema_filter", &["RecordFilter"], false).and_then(|(_, filter)| {
         let condition = filter.template("condition", true);
         filter.finish(&[]);
@@ -63,7 +74,7 @@ fn dynamic(component: &Component<'_>) -> Option<DynamicPlan> {
     let transformations = transform::transformations(component, "schema_transformations");
     let (_, identifier) = component.child("schema_type_identifier", &["SchemaTypeIdentifier"], true)?;
     let key = templates(&identifier, "key_pointer");
-    if key.is_empty() {
+    if identifier.field("key_pointer").is_none() {
         identifier.refuse("key_pointer", "'key_pointer' is missing", "name where a field's name lies");
     }
     let kind = Some(templates(&identifier, "type_pointer")).filter(|path| !path.is_empty());
@@ -71,7 +82,8 @@ fn dynamic(component: &Component<'_>) -> Option<DynamicPlan> {
     let rules = identifier.children("types_mapping", &["TypesMap"]);
     let types = rules.iter().filter_map(|(_, rule)| type_rule(rule)).collect();
     identifier.finish(&[]);
-    Some(DynamicPlan { fields, key, kind, types, filter, transformations })
+    let retriever = retriever?;
+    Some(DynamicPlan { retriever, fields, key, kind, types, filter, transformations })
 }
 
 fn type_rule(rule: &Component<'_>) -> Option<TypeRule> {

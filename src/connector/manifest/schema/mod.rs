@@ -3,12 +3,14 @@
 //! Owns the loaders and how several of them become one. What a dynamic loader asks the provider is asked by the caller, who
 //! gives the first record. A file outside of the connector's folder is refused.
 
+mod ask;
 pub(super) mod dynamic;
 mod file;
 mod load;
 
 use std::path::Path;
 
+pub(super) use ask::Told;
 use dynamic::DynamicPlan;
 pub(super) use load::schema_loader;
 use serde_json::{Map, Value, json};

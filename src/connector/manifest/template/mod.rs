@@ -215,6 +215,11 @@ impl Template {
             .map(|(name, _)| &**name)
     }
 
+    /// Whether it names that variable at its root.
+    pub fn names(&self, wanted: Variable) -> bool {
+        self.part.undeclared.iter().any(|(_, variable)| *variable == Some(wanted))
+    }
+
     /// The value: rendered, and read back as a literal.
     ///
     /// # Errors

@@ -71,7 +71,6 @@ impl From<ConnectorError> for Fault {
 
 impl Fault {
     /// As an error of the whole run, where one record's fault is that.
-    #[allow(dead_code, reason = "the protocol's commands ask for it")]
     pub fn into_error(self) -> ConnectorError {
         match self {
             Self::Run(error) => error,
