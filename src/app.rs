@@ -23,6 +23,7 @@ use crate::{
         holder::Holder,
         repairs::RepairOptions,
         retention::{self, Retention},
+        turns::Turns,
         webhook_out::WebhookOut,
         worker::{Worker, WorkerOptions},
     },
@@ -145,6 +146,8 @@ impl App {
             longest_limit_wait: http.longest_wait,
             requests_per_second: http.requests_per_second,
             burst: http.burst,
+            max_concurrency: http.max_concurrency,
+            ahead_bytes: http.ahead_bytes,
             allow_private: http.allow_private.iter().map(ToString::to_string).collect(),
         };
         HttpGate::new(options, Arc::clone(&self.clock)).map_err(|e| e.to_string())
@@ -177,6 +180,7 @@ impl App {
         let worker = Worker {
             gatekeeper: Arc::new(gatekeeper),
             vault: self.vault(Arc::clone(&store), Arc::clone(&gate)),
+            turns: Turns::default(),
             store,
             clock: Arc::clone(&self.clock),
             catalogue: Arc::new(catalogue),

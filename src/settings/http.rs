@@ -13,6 +13,8 @@ const RETRY_BUDGET_SECONDS: Key = Key::integer("http.retry_budget_seconds", 120)
 const LONGEST_WAIT_SECONDS: Key = Key::integer("http.longest_wait_seconds", 60);
 const REQUESTS_PER_SECOND: Key = Key::float("http.requests_per_second", 10.0);
 const BURST: Key = Key::integer("http.burst", 10);
+const MAX_CONCURRENCY: Key = Key::integer("http.max_concurrency", 8);
+const AHEAD_BYTES: Key = Key::integer("http.ahead_bytes", 4 * 1024 * 1024);
 pub(super) const KEYS: &[Key] = &[
     ALLOW_PRIVATE,
     CONNECT_TIMEOUT_MS,
@@ -23,6 +25,8 @@ pub(super) const KEYS: &[Key] = &[
     LONGEST_WAIT_SECONDS,
     REQUESTS_PER_SECOND,
     BURST,
+    MAX_CONCURRENCY,
+    AHEAD_BYTES,
 ];
 
 #[derive(Debug, Clone, PartialEq)]
@@ -43,6 +47,10 @@ pub struct HttpSettings {
     /// For an account of a provider whose manifest names no limit.
     pub requests_per_second: f64,
     pub burst: u32,
+    /// Requests of one provider account under way at once.
+    pub max_concurrency: u32,
+    /// Bodies of pages that were fetched ahead, of one pull.
+    pub ahead_bytes: usize,
 }
 
 impl HttpSettings {
@@ -71,6 +79,8 @@ impl HttpSettings {
             longest_wait: values.seconds(&LONGEST_WAIT_SECONDS, 0..=86_400),
             requests_per_second: values.float(&REQUESTS_PER_SECOND, 0.001..=100_000.0),
             burst: values.count(&BURST, 1..=100_000),
+            max_concurrency: values.count(&MAX_CONCURRENCY, 1..=1_000),
+            ahead_bytes: usize::try_from(values.integer(&AHEAD_BYTES, 0..=4 * 1024 * 1024 * 1024)).unwrap_or(0),
         }
     }
 }

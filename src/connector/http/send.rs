@@ -168,7 +168,9 @@ impl HttpGate {
         let (mut call, mut hops, mut bare) = (call, 0, false);
         loop {
             self.policy.check(&call.url).and_then(|()| fetch.hosts.check(&call.url)).map_err(Failure::Final)?;
+            self.budgeted(fetch, &call, held).await.map_err(Failure::Final)?;
             self.admitted(fetch, &call, held).await.map_err(Failure::Final)?;
+            let _place = self.limits.place(fetch.limit).await;
             fetch.traffic.request();
             match self.attempt(fetch, &call, attempt).await {
                 Err(Failure::Elsewhere { status, location }) => {
@@ -228,6 +230,9 @@ impl HttpGate {
         let status = response.status().as_u16();
         let hold_back = wait::from_headers(status, response.headers(), self.clock.now());
         let headers = answer::header_map(response.headers());
+        if let Some(budget) = fetch.judge.and_then(Judge::budget) {
+            budget.learn(call, status, &headers, self.clock.now());
+        }
         if redirect::is_redirect(status) {
             return Err(Failure::Elsewhere { status, location: headers.get("location").cloned() });
         }

@@ -160,10 +160,11 @@ fn root(tree: &Node, load: &Load) -> Option<Loaded> {
     let declared = SourcePlan {
         check,
         concurrency: concurrency.and_then(|(_, level)| source_plan::concurrency(&level)),
-        budget: budget.map(|(_, budget)| budget::budget(&budget)),
+        budget: budget.map(|(_, budget)| Arc::new(budget::budget(&budget))),
         groups: source_plan::groups(&source),
         spec,
     };
+    source_plan::check_groups(&source, &declared.groups, &plans);
     let specification = declared.spec.connection_specification.clone();
 
     let mut facts = Facts::default();

@@ -7,10 +7,11 @@
 //! Refuses components in Python, and whatever this version does not support, at load and by name.
 
 mod address;
+mod ahead;
 mod auth;
 mod body;
-#[allow(dead_code, reason = "the reader core calls these; each is tested by itself")]
 mod budget;
+mod calls;
 mod config_rules;
 pub mod datetime;
 mod decode;
@@ -69,7 +70,7 @@ use serde_json::Value;
 use super::{
     Connector, ConnectorError, ErrorKind, Identity, Page, PullRequest, StreamSpec, TrafficMeter,
     credential::CredentialSource,
-    http::{AllowedHosts, Answer, Body, Call, Fetch, HttpGate, LimitKey, Method},
+    http::{AllowedHosts, Answer, Body, Call, CallBudget, Fetch, HttpGate, LimitKey, Method},
     registry::ConnectionFacts,
 };
 use crate::domain::{clock::Timestamp, cursor::Position, status::SyncMode};
@@ -86,13 +87,16 @@ pub struct ManifestConnector {
     credential: Arc<dyn CredentialSource>,
     gate: Arc<HttpGate>,
     limit: LimitKey,
+    /// `api_budget`; one for all connectors of the account.
+    budget: Option<Arc<dyn CallBudget>>,
     /// All that may be asked, whatever the provider answers.
     hosts: AllowedHosts,
     /// Pages of parent streams that are in use.
-    parents: parents::Kept,
-    tokens: auth::tokens::Tokens,
+    parents: Arc<parents::Kept>,
+    tokens: Arc<auth::tokens::Tokens>,
     /// The configuration with tokens that were renewed, for whoever keeps it.
-    renewals: std::sync::Mutex<Option<Value>>,
+    renewals: Arc<std::sync::Mutex<Option<Value>>>,
+    ahead: ahead::Ahead,
     manner: Manner,
 }
 
@@ -114,28 +118,26 @@ impl ManifestConnector {
     pub fn new(manifest: &Manifest, provider_key: &str, facts: ConnectionFacts) -> Result<Self, ConnectorError> {
         let loaded = Arc::clone(&manifest.0);
         settings::check(&loaded.specification, loaded.credential.as_deref(), &facts.config)?;
-        let limit = LimitKey {
-            account: format!("{provider_key}/{}", facts.provider_account_id),
-            requests_per_second: loaded.facts.requests_per_second,
-            burst: loaded.facts.burst,
-        };
         let (now, rules) = (facts.gate.clock().now(), &loaded.declared.spec.rules);
         let migrated = rules.migrate(&loaded.engine, facts.config, now)?;
         let config = Arc::new(rules.transform(&loaded.engine, migrated, now)?);
         let scope = Scope::new(now, &config);
+        let limit = loaded.limit(format!("{provider_key}/{}", facts.provider_account_id), &scope)?;
+        let budget = loaded.budget(&facts.gate, &limit, &scope)?;
         let hosts = hosts::allowed(&loaded, &scope, config.get("base_url").and_then(Value::as_str))?;
-        let (parents, tokens, manner) = (parents::Kept::default(), auth::tokens::Tokens::default(), Manner::Daemon);
         Ok(Self {
             loaded,
             config,
             credential: facts.credential,
             gate: facts.gate,
             limit,
+            budget,
             hosts,
-            parents,
-            tokens,
-            renewals: std::sync::Mutex::default(),
-            manner,
+            parents: Arc::default(),
+            tokens: Arc::default(),
+            renewals: Arc::default(),
+            ahead: ahead::Ahead::default(),
+            manner: Manner::Daemon,
         })
     }
 
@@ -179,22 +181,23 @@ impl ManifestConnector {
     pub fn as_reference(manifest: &Manifest, config: Value, gate: Arc<HttpGate>) -> Result<Self, ConnectorError> {
         let loaded = Arc::clone(&manifest.0);
         settings::check_required(&loaded.specification, &config)?;
-        let config = loaded.declared.spec.rules.prepare(&loaded.engine, config, gate.clock().now())?;
-        let limit = LimitKey {
-            account: "source".to_owned(),
-            requests_per_second: loaded.facts.requests_per_second,
-            burst: loaded.facts.burst,
-        };
+        let now = gate.clock().now();
+        let config = Arc::new(loaded.declared.spec.rules.prepare(&loaded.engine, config, now)?);
+        let scope = Scope::new(now, &config);
+        let limit = loaded.limit("source".to_owned(), &scope)?;
+        let budget = loaded.budget(&gate, &limit, &scope)?;
         Ok(Self {
             loaded,
-            config: Arc::new(config),
+            config,
             credential: Arc::new(crate::connector::credential::NoCredential),
             gate,
             limit,
+            budget,
             hosts: AllowedHosts::any(),
-            parents: parents::Kept::default(),
-            tokens: auth::tokens::Tokens::default(),
-            renewals: std::sync::Mutex::default(),
+            parents: Arc::default(),
+            tokens: Arc::default(),
+            renewals: Arc::default(),
+            ahead: ahead::Ahead::default(),
             manner: Manner::Reference,
         })
     }
@@ -217,8 +220,13 @@ impl ManifestConnector {
         loop {
             let session = self.session(plan, traffic, scope, refused.as_ref()).await?;
             let call = |secret: Option<&SecretString>| self.spelt(make(secret, session.as_ref())?);
-            let judge =
-                errors::ManifestJudge { engine: &self.loaded.engine, plan: &plan.errors, scope, waits: self.waits() };
+            let judge = errors::ManifestJudge {
+                engine: &self.loaded.engine,
+                plan: &plan.errors,
+                scope,
+                waits: self.waits(),
+                budget: self.budget.as_deref(),
+            };
             let fetch = Fetch {
                 limit: &self.limit,
                 hosts: &self.hosts,
@@ -357,7 +365,8 @@ impl Connector for ManifestConnector {
         let plan = self.loaded.streams.iter().find(|plan| plan.spec.name == request.stream).ok_or_else(|| {
             ConnectorError::new(ErrorKind::Settings, format!("the connector has no stream '{}'", request.stream))
         })?;
-        pull::Pull::new(self, plan, request)?.page().await
+        let pull = pull::Pull { ahead: Some(&self.ahead), ..pull::Pull::new(self, plan, request)? };
+        pull.page().await
     }
 }
 

@@ -10,6 +10,7 @@ use std::{
 };
 
 use serde_json::Value;
+use tokio::sync::OnceCell;
 
 use super::{
     ManifestConnector,
@@ -35,7 +36,7 @@ type Key = (String, Value);
 /// What is remembered between the pages of a pull; losing it costs requests, never records.
 #[derive(Default)]
 pub(super) struct Kept {
-    pages: Mutex<VecDeque<(Key, Arc<ParentPage>)>>,
+    pages: Mutex<VecDeque<(Key, Arc<OnceCell<Arc<ParentPage>>>)>>,
     cursors: Mutex<HashMap<String, Value>>,
 }
 
@@ -63,44 +64,50 @@ impl ParentPages for Reading<'_> {
         Box::pin(async move {
             let kept = &self.connector.parents;
             let key = (parent.plan.spec.name.clone(), at.map_or(Value::Null, |at| at.0.clone()));
-            let have = {
-                let pages = kept.pages.lock().unwrap_or_else(PoisonError::into_inner);
-                pages.iter().find(|(have, _)| *have == key).map(|(_, page)| Arc::clone(page))
+            // Whoever asks for a page that is on its way waits for it.
+            let cell = {
+                let mut pages = kept.pages.lock().unwrap_or_else(PoisonError::into_inner);
+                let have = pages.iter().find(|(have, _)| *have == key).map(|(_, page)| Arc::clone(page));
+                have.unwrap_or_else(|| {
+                    let cell = Arc::new(OnceCell::new());
+                    pages.push_back((key, Arc::clone(&cell)));
+                    if pages.len() > KEPT {
+                        pages.pop_front();
+                    }
+                    cell
+                })
             };
-            if let Some(page) = have {
-                return Ok(page);
-            }
-            let state = if parent.incremental {
-                self.states.and_then(|states| states.parent(&parent.plan.spec.name)).cloned()
-            } else {
-                None
-            };
-            let request = PullRequest {
-                stream: parent.plan.spec.name.clone(),
-                mode: if state.is_some() && parent.plan.cursor.is_some() {
-                    SyncMode::Incremental
-                } else {
-                    SyncMode::FullRefresh
-                },
-                cursor: state,
-                position: at.cloned(),
-                started_at: self.request.started_at,
-                limit: None,
-                traffic: Arc::clone(&self.request.traffic),
-            };
-            let (place, page) = Pull::new(self.connector, &parent.plan, &request)?.placed_page().await?;
-            if let Some(cursor) = &page.cursor {
-                let mut cursors = kept.cursors.lock().unwrap_or_else(PoisonError::into_inner);
-                cursors.insert(parent.plan.spec.name.clone(), cursor.state.clone());
-            }
-            let page = Arc::new(ParentPage::of(page, place.as_ref()));
-            let mut pages = kept.pages.lock().unwrap_or_else(PoisonError::into_inner);
-            pages.push_back((key, Arc::clone(&page)));
-            if pages.len() > KEPT {
-                pages.pop_front();
-            }
-            Ok(page)
+            cell.get_or_try_init(|| self.read(parent, at)).await.map(Arc::clone)
         })
+    }
+}
+
+impl Reading<'_> {
+    async fn read(&self, parent: &Parent, at: Option<&Position>) -> Result<Arc<ParentPage>, ConnectorError> {
+        let state = if parent.incremental {
+            self.states.and_then(|states| states.parent(&parent.plan.spec.name)).cloned()
+        } else {
+            None
+        };
+        let request = PullRequest {
+            stream: parent.plan.spec.name.clone(),
+            mode: if state.is_some() && parent.plan.cursor.is_some() {
+                SyncMode::Incremental
+            } else {
+                SyncMode::FullRefresh
+            },
+            cursor: state,
+            position: at.cloned(),
+            started_at: self.request.started_at,
+            limit: None,
+            traffic: Arc::clone(&self.request.traffic),
+        };
+        let (place, page) = Pull::new(self.connector, &parent.plan, &request)?.placed_page().await?;
+        if let Some(cursor) = &page.cursor {
+            let mut cursors = self.connector.parents.cursors.lock().unwrap_or_else(PoisonError::into_inner);
+            cursors.insert(parent.plan.spec.name.clone(), cursor.state.clone());
+        }
+        Ok(Arc::new(ParentPage::of(page, place.as_ref())))
     }
 }
 

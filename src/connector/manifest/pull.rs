@@ -5,19 +5,19 @@
 
 use std::sync::Arc;
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use secrecy::SecretString;
 use serde_json::{Map, Value, json};
-use sha2::{Digest as _, Sha256};
 
 use super::{
     ManifestConnector, Manner,
+    ahead::Ahead,
     engine::Scope,
     extract, paginate,
     parents::Placed,
     partition::state::States,
     place::Place,
     plan::{CursorPlan, StreamPlan},
+    pull_answer::fingerprint,
     request::{self, PageFacts, Proof},
     select::{self, Selected},
     slices::{self, Cut, Window},
@@ -29,6 +29,8 @@ use crate::{
     },
     domain::{clock::Timestamp, cursor::Cursor, status::SyncMode},
 };
+
+pub(super) use super::pull_answer::{Taken, Turn};
 
 /// One pull of one stream, between two pages.
 pub(super) struct Pull<'a> {
@@ -44,6 +46,8 @@ pub(super) struct Pull<'a> {
     pub(super) states: Option<States>,
     /// The cursor that the pull begins with, for streams with one cursor.
     pub(super) begun: Option<Timestamp>,
+    /// What is fetched ahead, where anything may be.
+    pub(super) ahead: Option<&'a Ahead>,
 }
 
 /// Partitions that were read to their end wait for so many others, so that a long state is not written with each of them.
@@ -75,7 +79,7 @@ impl<'a> Pull<'a> {
             }
             _ => None,
         };
-        Ok(Self { connector, plan, request, scope, given, cut, states, begun })
+        Ok(Self { connector, plan, request, scope, given, cut, states, begun, ahead: None })
     }
 
     pub async fn page(&self) -> Result<Page, ConnectorError> {
@@ -97,10 +101,21 @@ impl<'a> Pull<'a> {
                 "the position is of another form of the stream",
             ));
         }
-        let scope = self.slice_scope(&place);
-        let answer = self.ask(&place, &scope).await?;
-        let page = self.read(place.clone(), &scope, &answer).await?;
+        let page = match self.taken(&place).await? {
+            Taken::Reset => self.begun_anew(place.clone())?,
+            Taken::Page(selected, turn) => self.turn(place.clone(), selected, turn).await?,
+        };
+        if let Some(ahead) = self.ahead.filter(|_| page.next.is_none()) {
+            ahead.stop();
+        }
         Ok((Some(place), page))
+    }
+
+    /// Asks for a place. The number is the size of the answer's body.
+    pub(super) async fn fetch(&self, place: &Place) -> Result<(Taken, usize), ConnectorError> {
+        let scope = self.slice_scope(place);
+        let answer = self.ask(place, &scope).await?;
+        Ok((self.read(place, &scope, &answer)?, answer.body.len()))
     }
 
     async fn first_place(&self) -> Result<Option<Place>, ConnectorError> {
@@ -123,7 +138,7 @@ impl<'a> Pull<'a> {
         Ok(Place::first(window, size, self.first_token()))
     }
 
-    fn first_token(&self) -> Value {
+    pub(super) fn first_token(&self) -> Value {
         paginate::first_token(self.plan.paginator.as_ref())
     }
 
@@ -178,11 +193,11 @@ impl<'a> Pull<'a> {
         self.connector.send(&self.plan.request, &self.request.traffic, &make, scope).await
     }
 
-    async fn read(&self, place: Place, scope: &Scope, answer: &Answer) -> Result<Page, ConnectorError> {
+    fn read(&self, place: &Place, scope: &Scope, answer: &Answer) -> Result<Taken, ConnectorError> {
         let engine = &self.connector.loaded.engine;
         let selector = &self.plan.selector;
         if answer.taken_for == TakenFor::Reset {
-            return self.begun_anew(place);
+            return Ok(Taken::Reset);
         }
         let ignored = answer.taken_for == TakenFor::Nothing;
         let nothing = ignored || answer.status == 204 && answer.body.is_empty();
@@ -223,9 +238,9 @@ impl<'a> Pull<'a> {
         };
         let mut selected = select::select(engine, self.plan, scope, records, place.page)?;
         selected.items.extend(broken);
-        let (token, selected) = self.held_against_cursor(&place, token, selected)?;
+        let (token, selected) = self.held_against_cursor(place, token, selected)?;
         let fingerprint = fingerprint(&answer.body);
-        self.turn(place, selected, Turn { count, token, total, fingerprint }).await
+        Ok(Taken::Page(selected, Turn { count, token, total, fingerprint }))
     }
 
     /// From the page's facts to where the pull goes on, and how far the cursor may.
@@ -335,7 +350,7 @@ impl<'a> Pull<'a> {
     }
 
     /// The next page of this query would lie beyond what the provider gives for one query.
-    fn cap_reached(&self, place: &Place, count: u64) -> bool {
+    pub(super) fn cap_reached(&self, place: &Place, count: u64) -> bool {
         let size = place.size.unwrap_or(count);
         self.plan.promises.max_slice_records.is_some_and(|cap| place.seen + count + size > cap)
     }
@@ -366,19 +381,6 @@ impl<'a> Pull<'a> {
     }
 }
 
-/// What a page tells, beside its items.
-struct Turn {
-    count: u64,
-    token: Option<Value>,
-    total: Option<i64>,
-    fingerprint: String,
-}
-
 fn is_sorted(before: Option<i64>, values: impl Iterator<Item = i64>) -> bool {
     before.into_iter().chain(values).is_sorted()
-}
-
-/// Enough of a hash to tell two pages apart.
-fn fingerprint(body: &[u8]) -> String {
-    STANDARD.encode(&Sha256::digest(body)[..16])
 }

@@ -1,6 +1,8 @@
 //! What of an answer a pull takes: its document or stream of records, and of those what the cursor has not seen.
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 use super::{
     decode::{self, Decoded, Head, Piece},
@@ -17,6 +19,26 @@ use crate::{
         status::SyncMode,
     },
 };
+
+/// What an answer holds, by itself: nothing of earlier pages is in it.
+pub(super) enum Taken {
+    Page(Selected, Turn),
+    /// The listing begins anew.
+    Reset,
+}
+
+/// What a page tells, beside its items.
+pub(super) struct Turn {
+    pub count: u64,
+    pub token: Option<Value>,
+    pub total: Option<i64>,
+    pub fingerprint: String,
+}
+
+/// Enough of a hash to tell two pages apart.
+pub(super) fn fingerprint(body: &[u8]) -> String {
+    STANDARD.encode(&Sha256::digest(body)[..16])
+}
 
 impl Pull<'_> {
     /// Leaves out what the cursor says was read before, where the provider cannot be asked for less; a feed that reached it is read

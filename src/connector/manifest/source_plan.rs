@@ -3,12 +3,16 @@
 //!
 //! Owns these plans and their reading. Refuses a check of nothing.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value, json};
 
 use super::{
     budget::BudgetPlan,
     config_rules::{self, ConfigRules},
     engine::{Engine, Scope, Template},
+    partition::Router,
+    plan::StreamPlan,
     reader::Component,
     transform::texts,
 };
@@ -22,7 +26,7 @@ pub(super) struct SourcePlan {
     pub spec: SpecPlan,
     pub check: Option<CheckPlan>,
     pub concurrency: Option<ConcurrencyPlan>,
-    pub budget: Option<BudgetPlan>,
+    pub budget: Option<Arc<BudgetPlan>>,
     pub groups: Vec<GroupPlan>,
 }
 
@@ -219,6 +223,30 @@ pub(super) fn groups(source: &Component<'_>) -> Vec<GroupPlan> {
         out.push(GroupPlan { name: name.clone(), streams });
     }
     out
+}
+
+/// Refuses groups in which a stream would wait for its own parent.
+pub(super) fn check_groups(source: &Component<'_>, groups: &[GroupPlan], streams: &[StreamPlan]) {
+    for group in groups {
+        let member = |name: &str| group.streams.iter().any(|have| have == name);
+        for stream in streams.iter().filter(|stream| member(&stream.spec.name)) {
+            if let Some(parent) = ancestors(stream).into_iter().find(|parent| member(parent)) {
+                let name = &stream.spec.name;
+                let message = format!("'{name}' and its parent '{parent}' are both in the group '{}'", group.name);
+                source.refuse("stream_groups", &message, "take one of them out: the child would wait for itself");
+            }
+        }
+    }
+}
+
+fn ancestors(stream: &StreamPlan) -> Vec<&str> {
+    let parents = stream.router.as_ref().map(Router::parents).unwrap_or_default();
+    let mut names = Vec::new();
+    for parent in parents {
+        names.push(parent.plan.spec.name.as_str());
+        names.extend(ancestors(&parent.plan));
+    }
+    names
 }
 
 #[cfg(test)]
