@@ -141,6 +141,7 @@ impl App {
             read_timeout: http.request_timeout,
             total_timeout: http.request_timeout,
             max_body_bytes: http.max_body_bytes,
+            max_download_bytes: http.max_download_bytes,
             max_retries: http.max_retries,
             retry_budget: http.retry_budget,
             longest_limit_wait: http.longest_wait,

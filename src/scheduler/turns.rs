@@ -17,9 +17,12 @@ use crate::{
     store::{StoreError, catalogue::JobFilter},
 };
 
-/// Each group of each connection that was ever asked for.
+/// A group of a connection.
+type Group = (ConnectionId, String);
+
+/// Each group that was ever asked for.
 #[derive(Default)]
-pub struct Turns(Mutex<HashMap<(ConnectionId, String), Arc<tokio::sync::Mutex<()>>>>);
+pub struct Turns(Mutex<HashMap<Group, Arc<tokio::sync::Mutex<()>>>>);
 
 /// A turn that was waited for; held while the run lasts. Empty where the stream waits for nobody.
 pub(super) struct Turn(#[allow(dead_code, reason = "held for its drop")] Option<OwnedMutexGuard<()>>);

@@ -60,6 +60,7 @@ impl Sender for WebhookOut {
             // The next sweep is the next try.
             max_retries: Some(0),
             judge: None,
+            spool: None,
         };
         tokio::select! {
             answer = self.gate.fetch(&fetch) => match answer {

@@ -5,6 +5,7 @@
 //! No request goes to an address that the network policy forbids, and no error text holds a query, a body or a secret.
 
 mod answer;
+mod body;
 mod budget;
 mod discreet;
 mod exchange;
@@ -29,6 +30,7 @@ use std::{
 };
 
 pub use answer::Answer;
+pub use body::Spool;
 pub use budget::CallBudget;
 pub use exchange::{Reply, Unanswered};
 pub use hosts::AllowedHosts;
@@ -52,6 +54,8 @@ pub struct GateOptions {
     pub total_timeout: Duration,
     /// Largest body, counted after decompression.
     pub max_body_bytes: usize,
+    /// Largest download, which is written to a file, as it comes.
+    pub max_download_bytes: u64,
     /// How often a failed request is repeated, at most.
     pub max_retries: u32,
     /// Longest time that one request may spend on attempts and the waits between them, limits not counted.
@@ -77,6 +81,7 @@ impl Default for GateOptions {
             read_timeout: Duration::from_secs(30),
             total_timeout: Duration::from_secs(120),
             max_body_bytes: 32 * 1024 * 1024,
+            max_download_bytes: 4 * 1024 * 1024 * 1024,
             max_retries: 5,
             retry_budget: Duration::from_secs(120),
             longest_limit_wait: Duration::from_secs(60),

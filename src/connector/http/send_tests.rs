@@ -67,6 +67,7 @@ impl Case {
             safe_to_repeat: self.safe,
             max_retries: None,
             judge: None,
+            spool: None,
         };
         let result = self.gate.fetch(&fetch).await;
         if let Err(error) = &result {
@@ -178,6 +179,7 @@ async fn a_redirect_to_another_host_takes_no_credential_along_and_a_401_there_sa
             safe_to_repeat: true,
             max_retries: None,
             judge: None,
+            spool: None,
         };
         assert_eq!(case.gate.fetch(&fetch).await.err().map(|error| error.kind), expected);
         assert!(case.server.seen()[0].contains("tok-1"));

@@ -1,4 +1,4 @@
-//! How an account is asked, as the manifest says: how many requests at once, and the call budget as the request loop asks it.
+//! How an account is asked, as the manifest says: by which loop, how many requests at once, and within which call budget.
 //!
 //! Owns the counts while the process lives; all pulls of the account share them. Which policy holds, and what is left, is `budget`'s.
 
@@ -8,18 +8,30 @@ use std::{
     time::Duration,
 };
 
+use secrecy::SecretString;
+
 use super::{
+    ManifestConnector, Manner,
+    auth::tokens::Asking,
+    body,
     budget::{Asked, Budget},
     engine::Scope,
+    errors::ManifestJudge,
+    job::Room,
     load::{Loaded, Manifest},
+    plan::RequestPlan,
 };
 use crate::{
     connector::{
-        ConnectorError,
-        http::{Call, CallBudget, HttpGate, LimitKey},
+        ConnectorError, ErrorKind, TrafficMeter,
+        http::{Answer, Call, CallBudget, Fetch, HttpGate, LimitKey, Spool},
     },
     domain::clock::Timestamp,
 };
+
+/// Makes a request from the connection's secret and the token that was fetched for it.
+type MakeCall<'a> =
+    dyn Fn(Option<&SecretString>, Option<&SecretString>) -> Result<Call, ConnectorError> + Send + Sync + 'a;
 
 impl Manifest {
     /// The group of streams that are not read together with that one, and its streams.
@@ -44,6 +56,12 @@ impl Loaded {
         })
     }
 
+    /// How many jobs may be at the provider at once: one, where the manifest says nothing that can be counted.
+    pub fn room(&self, scope: &Scope) -> Room {
+        let jobs = self.declared.jobs.as_ref().and_then(|jobs| self.engine.value(jobs, scope).ok());
+        Room::new(jobs.and_then(|jobs| jobs.as_u64()).unwrap_or(1))
+    }
+
     /// The account's call budget, where the manifest has one.
     ///
     /// # Errors
@@ -59,6 +77,83 @@ impl Loaded {
             Ok(Arc::new(Calls::new(Budget::new(plan, &self.engine, scope)?)))
         };
         gate.budget(account, make).map(Some)
+    }
+}
+
+impl ManifestConnector {
+    /// Sends a request of a plan: with a token that is fetched first where the authenticator needs one, and once more with a fresh
+    /// one when it was refused.
+    pub(super) async fn send(
+        &self,
+        plan: &RequestPlan,
+        traffic: &Arc<TrafficMeter>,
+        make: &MakeCall<'_>,
+        scope: &Scope,
+    ) -> Result<Answer, ConnectorError> {
+        self.send_into(plan, traffic, make, scope, None).await
+    }
+
+    /// As `send`; the body of a good answer goes into `spool`, where there is one.
+    pub(super) async fn send_into(
+        &self,
+        plan: &RequestPlan,
+        traffic: &Arc<TrafficMeter>,
+        make: &MakeCall<'_>,
+        scope: &Scope,
+        spool: Option<&Spool>,
+    ) -> Result<Answer, ConnectorError> {
+        let mut refused: Option<SecretString> = None;
+        loop {
+            let session = self.session(plan, traffic, scope, refused.as_ref()).await?;
+            let call = |secret: Option<&SecretString>| self.spelt(make(secret, session.as_ref())?);
+            let judge = ManifestJudge {
+                engine: &self.loaded.engine,
+                plan: &plan.errors,
+                scope,
+                waits: self.waits(),
+                budget: self.budget.as_deref(),
+            };
+            let fetch = Fetch {
+                limit: &self.limit,
+                hosts: &self.hosts,
+                credential: self.credential.as_ref(),
+                traffic,
+                call: &call,
+                // A retriever only reads, also where the provider wants its questions posted.
+                safe_to_repeat: true,
+                max_retries: None,
+                judge: Some(&judge),
+                spool,
+            };
+            match self.gate.fetch(&fetch).await {
+                Err(error) if error.kind == ErrorKind::Unauthorized && session.is_some() && refused.is_none() => {
+                    refused = session;
+                }
+                answered => return answered,
+            }
+        }
+    }
+
+    pub(super) fn spelt(&self, call: Call) -> Result<Call, ConnectorError> {
+        Ok(if self.manner == Manner::Reference { body::as_reference(call) } else { call })
+    }
+
+    /// The token that the plan's authenticator needs fetched, if any.
+    pub(super) async fn session(
+        &self,
+        plan: &RequestPlan,
+        traffic: &Arc<TrafficMeter>,
+        scope: &Scope,
+        refused: Option<&SecretString>,
+    ) -> Result<Option<SecretString>, ConnectorError> {
+        if !plan.auth.fetches() {
+            return Ok(None);
+        }
+        let secret = self.credential.read().await?;
+        let config = self.config_with(secret.as_ref())?;
+        let scope = scope.clone().with("config", &config);
+        let asking = Asking { connector: self, scope: &scope, config: &config, traffic, refused };
+        self.tokens.of(&plan.auth, &asking).await
     }
 }
 
@@ -88,3 +183,7 @@ impl CallBudget for Calls {
         self.with(call, |budget, asked| budget.learn(asked, status, &|name| headers.get(name).cloned(), now));
     }
 }
+
+#[cfg(test)]
+#[path = "calls_tests.rs"]
+mod tests;

@@ -46,6 +46,9 @@ pub(super) fn allowed(loaded: &Loaded, scope: &Scope, base_url: Option<&str>) ->
 /// The addresses of a stream, of its parents, and of whoever gives it tokens.
 fn of_stream<'p>(plan: &'p StreamPlan, into: &mut Vec<&'p Template>) {
     of_request(&plan.request, into);
+    for request in plan.job.iter().flat_map(|job| job.requests()) {
+        of_request(request, into);
+    }
     for parent in plan.router.iter().flat_map(Router::parents) {
         of_stream(&parent.plan, into);
     }

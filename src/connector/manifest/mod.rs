@@ -21,6 +21,7 @@ mod engine;
 mod errors;
 mod extract;
 mod hosts;
+mod job;
 pub mod literal;
 mod literal_number;
 mod literal_reader;
@@ -70,14 +71,10 @@ use serde_json::Value;
 use super::{
     Connector, ConnectorError, ErrorKind, Identity, Page, PullRequest, StreamSpec, TrafficMeter,
     credential::CredentialSource,
-    http::{AllowedHosts, Answer, Body, Call, CallBudget, Fetch, HttpGate, LimitKey, Method},
+    http::{AllowedHosts, Body, Call, CallBudget, HttpGate, LimitKey, Method},
     registry::ConnectionFacts,
 };
 use crate::domain::{clock::Timestamp, cursor::Position, status::SyncMode};
-
-/// Makes a request from the connection's secret and the token that was fetched for it.
-type MakeCall<'a> =
-    dyn Fn(Option<&SecretString>, Option<&SecretString>) -> Result<Call, ConnectorError> + Send + Sync + 'a;
 
 /// One connection's connector by a manifest.
 pub struct ManifestConnector {
@@ -97,6 +94,9 @@ pub struct ManifestConnector {
     /// The configuration with tokens that were renewed, for whoever keeps it.
     renewals: Arc<std::sync::Mutex<Option<Value>>>,
     ahead: ahead::Ahead,
+    /// Downloads of jobs that are being read, and how many jobs there may be.
+    downloads: Arc<job::Downloads>,
+    room: Arc<job::Room>,
     manner: Manner,
 }
 
@@ -124,6 +124,7 @@ impl ManifestConnector {
         let scope = Scope::new(now, &config);
         let limit = loaded.limit(format!("{provider_key}/{}", facts.provider_account_id), &scope)?;
         let budget = loaded.budget(&facts.gate, &limit, &scope)?;
+        let room = Arc::new(loaded.room(&scope));
         let hosts = hosts::allowed(&loaded, &scope, config.get("base_url").and_then(Value::as_str))?;
         Ok(Self {
             loaded,
@@ -137,6 +138,8 @@ impl ManifestConnector {
             tokens: Arc::default(),
             renewals: Arc::default(),
             ahead: ahead::Ahead::default(),
+            downloads: Arc::default(),
+            room,
             manner: Manner::Daemon,
         })
     }
@@ -186,6 +189,7 @@ impl ManifestConnector {
         let scope = Scope::new(now, &config);
         let limit = loaded.limit("source".to_owned(), &scope)?;
         let budget = loaded.budget(&gate, &limit, &scope)?;
+        let room = Arc::new(loaded.room(&scope));
         Ok(Self {
             loaded,
             config,
@@ -198,6 +202,8 @@ impl ManifestConnector {
             tokens: Arc::default(),
             renewals: Arc::default(),
             ahead: ahead::Ahead::default(),
+            downloads: Arc::default(),
+            room,
             manner: Manner::Reference,
         })
     }
@@ -205,68 +211,6 @@ impl ManifestConnector {
     /// The configuration as renewed tokens changed it since the last call; `None`: nothing changed.
     pub fn take_renewed_config(&self) -> Option<Value> {
         self.renewals.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
-    }
-
-    /// Sends a request of a plan: with a token that is fetched first where the authenticator needs one, and once more with a fresh
-    /// one when it was refused.
-    async fn send(
-        &self,
-        plan: &plan::RequestPlan,
-        traffic: &Arc<TrafficMeter>,
-        make: &MakeCall<'_>,
-        scope: &Scope,
-    ) -> Result<Answer, ConnectorError> {
-        let mut refused: Option<SecretString> = None;
-        loop {
-            let session = self.session(plan, traffic, scope, refused.as_ref()).await?;
-            let call = |secret: Option<&SecretString>| self.spelt(make(secret, session.as_ref())?);
-            let judge = errors::ManifestJudge {
-                engine: &self.loaded.engine,
-                plan: &plan.errors,
-                scope,
-                waits: self.waits(),
-                budget: self.budget.as_deref(),
-            };
-            let fetch = Fetch {
-                limit: &self.limit,
-                hosts: &self.hosts,
-                credential: self.credential.as_ref(),
-                traffic,
-                call: &call,
-                // A retriever only reads, also where the provider wants its questions posted.
-                safe_to_repeat: true,
-                max_retries: None,
-                judge: Some(&judge),
-            };
-            match self.gate.fetch(&fetch).await {
-                Err(error) if error.kind == ErrorKind::Unauthorized && session.is_some() && refused.is_none() => {
-                    refused = session;
-                }
-                answered => return answered,
-            }
-        }
-    }
-
-    fn spelt(&self, call: Call) -> Result<Call, ConnectorError> {
-        Ok(if self.manner == Manner::Reference { body::as_reference(call) } else { call })
-    }
-
-    /// The token that the plan's authenticator needs fetched, if any.
-    async fn session(
-        &self,
-        plan: &plan::RequestPlan,
-        traffic: &Arc<TrafficMeter>,
-        scope: &Scope,
-        refused: Option<&SecretString>,
-    ) -> Result<Option<SecretString>, ConnectorError> {
-        if !plan.auth.fetches() {
-            return Ok(None);
-        }
-        let secret = self.credential.read().await?;
-        let config = self.config_with(secret.as_ref())?;
-        let scope = scope.clone().with("config", &config);
-        let asking = auth::tokens::Asking { connector: self, scope: &scope, config: &config, traffic, refused };
-        self.tokens.of(&plan.auth, &asking).await
     }
 
     fn config_with(&self, secret: Option<&SecretString>) -> Result<Arc<Value>, ConnectorError> {

@@ -33,10 +33,13 @@ const KEPT: usize = 16;
 /// Which page of which parent.
 type Key = (String, Value);
 
+/// A page that is there, or that somebody is asking for.
+type Coming = OnceCell<Arc<ParentPage>>;
+
 /// What is remembered between the pages of a pull; losing it costs requests, never records.
 #[derive(Default)]
 pub(super) struct Kept {
-    pages: Mutex<VecDeque<(Key, Arc<OnceCell<Arc<ParentPage>>>)>>,
+    pages: Mutex<VecDeque<(Key, Arc<Coming>)>>,
     cursors: Mutex<HashMap<String, Value>>,
 }
 

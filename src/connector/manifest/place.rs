@@ -199,6 +199,11 @@ impl Place {
         Ok(self)
     }
 
+    /// The same place with another token.
+    pub fn with_token(&self, token: Value) -> Self {
+        Self { token, ..self.clone() }
+    }
+
     /// Whether both ask the provider the same question, and read its answer alike.
     pub fn asks_as(&self, other: &Self) -> bool {
         let asked = |place: &Self| (place.start, place.end, place.size, place.page);

@@ -3,8 +3,8 @@
 //! Owns the shapes that loading fills and pulling follows. Refuses behaviour.
 
 use super::{
-    auth::Auth, datetime::Format, decode::DecoderPlan, engine::Template, errors::ErrorPlan, partition::Router,
-    select::Selector, transform::Transformation,
+    auth::Auth, datetime::Format, decode::DecoderPlan, engine::Template, errors::ErrorPlan, job::JobPlan,
+    partition::Router, select::Selector, transform::Transformation,
 };
 use crate::connector::StreamSpec;
 
@@ -24,6 +24,8 @@ pub(super) struct StreamPlan {
     pub global_cursor: bool,
     /// Later pages of a slice are asked for by their token alone.
     pub slice_once: bool,
+    /// Each slice is a job at the provider; `request` and what belongs to it read what the job leaves.
+    pub job: Option<Box<JobPlan>>,
 }
 
 /// What `x-tidegate` of a stream tells beyond the format.

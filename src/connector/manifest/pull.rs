@@ -12,7 +12,7 @@ use super::{
     ManifestConnector, Manner,
     ahead::Ahead,
     engine::Scope,
-    extract, paginate,
+    paginate,
     parents::Placed,
     partition::state::States,
     place::Place,
@@ -107,12 +107,16 @@ impl<'a> Pull<'a> {
         };
         if let Some(ahead) = self.ahead.filter(|_| page.next.is_none()) {
             ahead.stop();
+            self.connector.downloads.clear();
         }
         Ok((Some(place), page))
     }
 
     /// Asks for a place. The number is the size of the answer's body.
     pub(super) async fn fetch(&self, place: &Place) -> Result<(Taken, usize), ConnectorError> {
+        if let Some(job) = &self.plan.job {
+            return self.job_page(job, place).await;
+        }
         let scope = self.slice_scope(place);
         let answer = self.ask(place, &scope).await?;
         Ok((self.read(place, &scope, &answer)?, answer.body.len()))
@@ -139,6 +143,9 @@ impl<'a> Pull<'a> {
     }
 
     pub(super) fn first_token(&self) -> Value {
+        if self.plan.job.is_some() {
+            return Value::Null;
+        }
         paginate::first_token(self.plan.paginator.as_ref())
     }
 
@@ -149,10 +156,15 @@ impl<'a> Pull<'a> {
     }
 
     fn slice_scope(&self, place: &Place) -> Scope {
-        let (mut partition, mut bounds, mut extra) = (Map::new(), Map::new(), Map::new());
+        self.slice_scope_with(place, Map::new())
+    }
+
+    /// The slice's scope with extra fields beside those of its partition.
+    pub(super) fn slice_scope_with(&self, place: &Place, mut extra: Map<String, Value>) -> Scope {
+        let (mut partition, mut bounds) = (Map::new(), Map::new());
         if let Some(read) = place.partition() {
             partition.clone_from(&read.fields);
-            extra.clone_from(&read.extra);
+            extra.extend(read.extra.clone());
         }
         if let (Some(cursor), Some((start, end))) = (&self.plan.cursor, self.bounds(place)) {
             bounds.insert(cursor.start_name.clone(), Value::String(start));
@@ -193,7 +205,7 @@ impl<'a> Pull<'a> {
         self.connector.send(&self.plan.request, &self.request.traffic, &make, scope).await
     }
 
-    fn read(&self, place: &Place, scope: &Scope, answer: &Answer) -> Result<Taken, ConnectorError> {
+    pub(super) fn read(&self, place: &Place, scope: &Scope, answer: &Answer) -> Result<Taken, ConnectorError> {
         let engine = &self.connector.loaded.engine;
         let selector = &self.plan.selector;
         if answer.taken_for == TakenFor::Reset {
@@ -226,16 +238,7 @@ impl<'a> Pull<'a> {
         // A stream of records that has none is an empty one: nothing is missing.
         let optional = self.plan.promises.records_optional || nothing || !self.plan.decoder.is_whole();
         let body = Arc::unwrap_or_clone(body);
-        let records = match self.connector.manner {
-            Manner::Daemon => select::extract(engine, selector, scope, body, optional, &answer.asked)?,
-            Manner::Reference => {
-                let bodies = match body {
-                    Value::Array(items) if !self.plan.decoder.is_whole() => items,
-                    whole => extract::bodies(whole),
-                };
-                select::extract_leniently(engine, selector, scope, bodies)?.0
-            }
-        };
+        let records = self.records(body, !self.plan.decoder.is_whole(), scope, optional, &answer.asked)?;
         let mut selected = select::select(engine, self.plan, scope, records, place.page)?;
         selected.items.extend(broken);
         let (token, selected) = self.held_against_cursor(place, token, selected)?;
@@ -288,7 +291,9 @@ impl<'a> Pull<'a> {
         let slice_over = next.as_ref().is_none_or(|next| next.page == 0);
         if let Some(part) = part {
             let (next, cursor) = self.partition_turn(part, next, latest).await?;
-            let resumable = next.is_some() && self.parts_resumable();
+            // What a job leaves behind does not last.
+            let lasts = |next: &Place| self.plan.job.is_none() || next.page == 0;
+            let resumable = next.as_ref().is_some_and(lasts) && self.parts_resumable();
             return Ok(Page {
                 items: selected.items,
                 next: next.map(|next| next.position()),

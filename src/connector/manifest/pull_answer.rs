@@ -5,10 +5,13 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::{
+    Manner,
     decode::{self, Decoded, Head, Piece},
+    engine::Scope,
+    extract,
     place::Place,
     pull::Pull,
-    select::Selected,
+    select::{self, Selected},
     slices,
 };
 use crate::{
@@ -80,6 +83,28 @@ impl Pull<'_> {
             })
             .collect();
         Ok((token.filter(|_| !reached), selected))
+    }
+
+    /// The records in a document, or in the bodies of a stream.
+    pub(super) fn records(
+        &self,
+        body: Value,
+        stream: bool,
+        scope: &Scope,
+        optional: bool,
+        asked: &str,
+    ) -> Result<Vec<Value>, ConnectorError> {
+        let (engine, selector) = (&self.connector.loaded.engine, &self.plan.selector);
+        match self.connector.manner {
+            Manner::Daemon => select::extract(engine, selector, scope, body, optional, asked),
+            Manner::Reference => {
+                let bodies = match body {
+                    Value::Array(items) if stream => items,
+                    whole => extract::bodies(whole),
+                };
+                Ok(select::extract_leniently(engine, selector, scope, bodies)?.0)
+            }
+        }
     }
 
     /// The answer's document or its stream of records, and what of that cannot be read.

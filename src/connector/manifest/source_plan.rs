@@ -28,6 +28,8 @@ pub(super) struct SourcePlan {
     pub concurrency: Option<ConcurrencyPlan>,
     pub budget: Option<Arc<BudgetPlan>>,
     pub groups: Vec<GroupPlan>,
+    /// How many jobs a connection may have at the provider at once.
+    pub jobs: Option<Template>,
 }
 
 /// `spec`.

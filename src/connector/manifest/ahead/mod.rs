@@ -31,6 +31,9 @@ const PAGES: usize = 4;
 /// Slices that are known ahead, for each request that may be under way: a slow one does not keep the others waiting.
 const SLICES_EACH: usize = 2;
 
+/// Jobs that are waited for at once, at most.
+const MOST_JOBS: usize = 64;
+
 /// What is fetched ahead for the pull that a connector is in.
 #[derive(Default)]
 pub(super) struct Ahead(Mutex<Option<Running>>);
@@ -128,7 +131,7 @@ impl Ahead {
         if running.is_some() {
             return;
         }
-        let at_once = pull.connector.gate.at_once(&pull.connector.limit);
+        let at_once = pull.at_once();
         let bounds =
             Bounds { at_once, slices: at_once * SLICES_EACH, pages: PAGES, bytes: pull.connector.gate.ahead_bytes() };
         let queue = Mutex::new(Queue::new(bounds, place.clone(), bytes));
@@ -162,6 +165,8 @@ impl ManifestConnector {
             tokens: Arc::clone(&self.tokens),
             renewals: Arc::clone(&self.renewals),
             ahead: Ahead::default(),
+            downloads: Arc::clone(&self.downloads),
+            room: Arc::clone(&self.room),
             manner: self.manner,
         }
     }
@@ -190,8 +195,14 @@ impl Pull<'_> {
         // Somebody who wants a few records is not served by more requests.
         self.request.limit.is_none()
             && (self.plan.router.is_some() || self.cut.is_some_and(|cut| cut.step.is_some()))
-            && self.connector.gate.at_once(&self.connector.limit) > 1
+            && self.at_once() > 1
             && in_order(self.plan).is_none()
+    }
+
+    /// Slices that are asked for at once. Jobs are mostly waited for: as many as may be, whatever the requests.
+    fn at_once(&self) -> usize {
+        let requests = self.connector.gate.at_once(&self.connector.limit);
+        if self.plan.job.is_some() { requests.max(self.connector.room.at_once.min(MOST_JOBS)) } else { requests }
     }
 
     /// The first place of the slice after the one that `place` lies in.
@@ -210,7 +221,8 @@ impl Pull<'_> {
 /// one (a feed that stops at its cursor, a stop condition over the last page) is decided slice by slice and needs no order among them.
 pub(super) fn in_order(plan: &StreamPlan) -> Option<&'static str> {
     // A login can end the session of the one before: requests side by side, each with a refused token, would log one another out.
-    if is_session(&plan.request.auth) {
+    let jobs = plan.job.iter().flat_map(|job| job.requests());
+    if std::iter::once(&plan.request).chain(jobs).any(|request| is_session(&request.auth)) {
         return Some("a session's token is one for all");
     }
     let parents = plan.router.as_ref().map(super::partition::Router::parents).unwrap_or_default();

@@ -229,7 +229,7 @@ impl Reading {
         assert!(self.pages.len() < 2_000, "the pull does not end");
     }
 
-    async fn to_the_end(mut self, connector: &ManifestConnector) -> Self {
+    async fn ended(mut self, connector: &ManifestConnector) -> Self {
         while self.ended.is_none() {
             self.step(connector).await;
         }
@@ -259,11 +259,11 @@ proptest! {
             let stream = if children { "children" } else { "days" };
             let provider = Provider::start(manners).await;
             let alone = provider.connector(1, options());
-            let expected = Reading::of(stream).to_the_end(&alone).await;
+            let expected = Reading::of(stream).ended(&alone).await;
             let plain: BTreeSet<String> = provider.asked().into_iter().collect();
 
             let many = provider.connector(8, options());
-            let ours = Reading::of(stream).to_the_end(&many).await;
+            let ours = Reading::of(stream).ended(&many).await;
             assert_eq!(ours.pages, expected.pages);
             assert_eq!(ours.ended, expected.ended);
 
@@ -274,7 +274,7 @@ proptest! {
             }
             drop(killed);
             if reading.ended.is_none() {
-                reading = reading.to_the_end(&provider.connector(8, options())).await;
+                reading = reading.ended(&provider.connector(8, options())).await;
             }
             assert_eq!(reading.pages, expected.pages);
             assert_eq!(reading.ended, expected.ended);
@@ -290,7 +290,7 @@ proptest! {
 async fn as_many_requests_as_the_manifest_wants_are_under_way_and_never_more() {
     let provider = Provider::start(Manners { together: 4, alone: 1, pages: vec![2], ..Manners::default() }).await;
     let connector = provider.connector(4, options());
-    let reading = Reading::of("days").to_the_end(&connector);
+    let reading = Reading::of("days").ended(&connector);
     let reading = tokio::time::timeout(PATIENCE, reading).await.expect("four requests meet at the provider");
     assert_eq!((reading.pages.len(), reading.ended), (24, Some(Ok(()))));
     let seen = provider.seen.lock().unwrap();
@@ -303,7 +303,7 @@ async fn as_many_requests_as_the_manifest_wants_are_under_way_and_never_more() {
 async fn the_operators_bound_holds_whatever_the_manifest_wants() {
     let provider = Provider::start(Manners { together: 2, alone: 2, pages: vec![2], ..Manners::default() }).await;
     let connector = provider.connector(16, GateOptions { max_concurrency: 2, ..options() });
-    let reading = Reading::of("children").to_the_end(&connector);
+    let reading = Reading::of("children").ended(&connector);
     let reading = tokio::time::timeout(PATIENCE, reading).await.expect("two requests meet at the provider");
     // Six parents with two days each, two pages a day.
     assert_eq!((reading.pages.len(), reading.ended), (24, Some(Ok(()))));

@@ -253,6 +253,7 @@ impl Asking<'_> {
             safe_to_repeat: true,
             max_retries: None,
             judge: judge.map(|judge| judge as &dyn crate::connector::http::Judge),
+            spool: None,
         };
         match connector.gate.fetch(&fetch).await {
             Ok(answer) => answer.json(),
