@@ -23,6 +23,7 @@ use crate::{
         holder::Holder,
         repairs::RepairOptions,
         retention::{self, Retention},
+        turns::Turns,
         webhook_out::WebhookOut,
         worker::{Worker, WorkerOptions},
     },
@@ -140,11 +141,14 @@ impl App {
             read_timeout: http.request_timeout,
             total_timeout: http.request_timeout,
             max_body_bytes: http.max_body_bytes,
+            max_download_bytes: http.max_download_bytes,
             max_retries: http.max_retries,
             retry_budget: http.retry_budget,
             longest_limit_wait: http.longest_wait,
             requests_per_second: http.requests_per_second,
             burst: http.burst,
+            max_concurrency: http.max_concurrency,
+            ahead_bytes: http.ahead_bytes,
             allow_private: http.allow_private.iter().map(ToString::to_string).collect(),
         };
         HttpGate::new(options, Arc::clone(&self.clock)).map_err(|e| e.to_string())
@@ -177,6 +181,7 @@ impl App {
         let worker = Worker {
             gatekeeper: Arc::new(gatekeeper),
             vault: self.vault(Arc::clone(&store), Arc::clone(&gate)),
+            turns: Turns::default(),
             store,
             clock: Arc::clone(&self.clock),
             catalogue: Arc::new(catalogue),

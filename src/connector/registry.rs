@@ -104,6 +104,14 @@ impl ProviderFolder {
         }
     }
 
+    /// The group of streams that are not read together with that one, and its streams.
+    pub fn group_of(&self, stream: &str) -> Option<(&str, &[String])> {
+        match &self.kind {
+            Kind::Manifest(manifest) => manifest.group_of(stream),
+            Kind::File(_) => None,
+        }
+    }
+
     /// The highest version of a stream's field map, which need not be the one in force (`pipeline::in_force`).
     pub fn map(&self, stream: &str) -> Option<&Arc<FieldMap>> {
         self.maps_of(stream).last()

@@ -33,5 +33,6 @@ mod pulling;
 pub mod repairs;
 pub mod retention;
 mod take_back;
+pub mod turns;
 pub mod webhook_out;
 pub mod worker;

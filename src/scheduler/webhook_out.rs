@@ -34,7 +34,8 @@ pub struct WebhookOut {
 impl Sender for WebhookOut {
     async fn send(&self, notice: &Notice) -> Result<(), SendFault> {
         let host = self.url.host_str().unwrap_or_default().to_owned();
-        let limit = LimitKey { account: format!("alerts/{host}"), requests_per_second: None, burst: None };
+        let limit =
+            LimitKey { account: format!("alerts/{host}"), requests_per_second: None, burst: None, at_once: None };
         let traffic = TrafficMeter::default();
         let call = |secret: Option<&secrecy::SecretString>| {
             let secret = secret.ok_or_else(|| {
@@ -59,6 +60,7 @@ impl Sender for WebhookOut {
             // The next sweep is the next try.
             max_retries: Some(0),
             judge: None,
+            spool: None,
         };
         tokio::select! {
             answer = self.gate.fetch(&fetch) => match answer {

@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use super::{holder::Holder, import::FileTask, repairs::RepairOptions};
+use super::{holder::Holder, import::FileTask, repairs::RepairOptions, turns::Turns};
 use crate::{
     connector::{
         Connector, ConnectorError, ErrorKind,
@@ -120,6 +120,8 @@ pub struct Worker {
     /// What follows a run.
     pub gatekeeper: Arc<Gatekeeper>,
     pub holder: Holder,
+    /// Streams that wait for one another.
+    pub turns: Turns,
     pub options: WorkerOptions,
 }
 
@@ -147,6 +149,10 @@ impl Worker {
         let prepared = self.prepare(assignment.job).await?;
         let (connection_key, stream) = (prepared.job.spec.connection_key.clone(), prepared.job.spec.stream.clone());
         let owner = prepared.job.lease_owner.clone();
+        let _turn = match self.turn(&prepared, &assignment.task, shutdown).await? {
+            Ok(turn) => turn,
+            Err(busy) => return Ok(busy),
+        };
         let claim = Claim {
             job: assignment.job,
             seen_fence: prepared.job.fence,

@@ -8,21 +8,27 @@ const ALLOW_PRIVATE: Key = Key::list("http.allow_private", &[]);
 const CONNECT_TIMEOUT_MS: Key = Key::integer("http.connect_timeout_ms", 10_000);
 const REQUEST_TIMEOUT_MS: Key = Key::integer("http.request_timeout_ms", 60_000);
 const MAX_BODY_BYTES: Key = Key::integer("http.max_body_bytes", 64 * 1024 * 1024);
+const MAX_DOWNLOAD_BYTES: Key = Key::integer("http.max_download_bytes", 4 * 1024 * 1024 * 1024);
 const MAX_RETRIES: Key = Key::integer("http.max_retries", 5);
 const RETRY_BUDGET_SECONDS: Key = Key::integer("http.retry_budget_seconds", 120);
 const LONGEST_WAIT_SECONDS: Key = Key::integer("http.longest_wait_seconds", 60);
 const REQUESTS_PER_SECOND: Key = Key::float("http.requests_per_second", 10.0);
 const BURST: Key = Key::integer("http.burst", 10);
+const MAX_CONCURRENCY: Key = Key::integer("http.max_concurrency", 8);
+const AHEAD_BYTES: Key = Key::integer("http.ahead_bytes", 4 * 1024 * 1024);
 pub(super) const KEYS: &[Key] = &[
     ALLOW_PRIVATE,
     CONNECT_TIMEOUT_MS,
     REQUEST_TIMEOUT_MS,
     MAX_BODY_BYTES,
+    MAX_DOWNLOAD_BYTES,
     MAX_RETRIES,
     RETRY_BUDGET_SECONDS,
     LONGEST_WAIT_SECONDS,
     REQUESTS_PER_SECOND,
     BURST,
+    MAX_CONCURRENCY,
+    AHEAD_BYTES,
 ];
 
 #[derive(Debug, Clone, PartialEq)]
@@ -34,6 +40,8 @@ pub struct HttpSettings {
     pub request_timeout: Duration,
     /// Largest body after decompression.
     pub max_body_bytes: usize,
+    /// Largest download of a provider's job, which is written to a file.
+    pub max_download_bytes: u64,
     /// Attempts after the first.
     pub max_retries: u32,
     /// All attempts of a request together, with their waits.
@@ -43,6 +51,10 @@ pub struct HttpSettings {
     /// For an account of a provider whose manifest names no limit.
     pub requests_per_second: f64,
     pub burst: u32,
+    /// Requests of one provider account under way at once.
+    pub max_concurrency: u32,
+    /// Bodies of pages that were fetched ahead, of one pull.
+    pub ahead_bytes: usize,
 }
 
 impl HttpSettings {
@@ -66,11 +78,14 @@ impl HttpSettings {
             connect_timeout: values.millis(&CONNECT_TIMEOUT_MS, 10..=600_000),
             request_timeout: values.millis(&REQUEST_TIMEOUT_MS, 10..=3_600_000),
             max_body_bytes: usize::try_from(bytes).unwrap_or(usize::MAX),
+            max_download_bytes: u64::try_from(values.integer(&MAX_DOWNLOAD_BYTES, 1_024..=1 << 40)).unwrap_or(1_024),
             max_retries: values.count(&MAX_RETRIES, 0..=100),
             retry_budget: values.seconds(&RETRY_BUDGET_SECONDS, 0..=86_400),
             longest_wait: values.seconds(&LONGEST_WAIT_SECONDS, 0..=86_400),
             requests_per_second: values.float(&REQUESTS_PER_SECOND, 0.001..=100_000.0),
             burst: values.count(&BURST, 1..=100_000),
+            max_concurrency: values.count(&MAX_CONCURRENCY, 1..=1_000),
+            ahead_bytes: usize::try_from(values.integer(&AHEAD_BYTES, 0..=4 * 1024 * 1024 * 1024)).unwrap_or(0),
         }
     }
 }

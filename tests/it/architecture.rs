@@ -436,7 +436,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("csv_core", &["connector/file/"]),
     ("encoding_rs", &["connector/file/", "connector/manifest/decode/"]),
     ("flate2", &["connector/file/", "connector/manifest/decode/"]),
-    ("tempfile", &["connector/file/"]),
+    ("tempfile", &["connector/file/", "connector/manifest/job/scratch.rs"]),
     ("sd_notify", &["service_manager.rs"]),
     ("clap_mangen", &["cli/"]),
 ];

@@ -17,6 +17,7 @@ use axum::{
     extract::{Request, State},
     http::Response,
 };
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
@@ -65,7 +66,11 @@ async fn answer(State(provider): State<Provider>, request: Request) -> Response<
     for (name, value) in exchange["answer_headers"].as_object().unwrap() {
         response = response.header(name, here(value.as_str().unwrap()));
     }
-    response.body(Body::from(here(exchange["answer"].as_str().unwrap()))).unwrap()
+    let body = match exchange["answer_base64"].as_str() {
+        Some(packed) => Body::from(STANDARD.decode(packed).unwrap()),
+        None => Body::from(here(exchange["answer"].as_str().unwrap())),
+    };
+    response.body(body).unwrap()
 }
 
 /// What a reading came to.

@@ -3,10 +3,14 @@
 Every path below is one way in which real APIs page, filter, authenticate and fail. Data is synthetic and depends on nothing but the
 request, so that a recording can be made again.
 """
+import base64
+import gzip
 import http.server
+import io
 import json
 import threading
 import urllib.parse
+import zipfile
 
 DAYS = [f"2026-01-{day:02d}" for day in range(1, 32)]
 
@@ -25,6 +29,26 @@ def people(count, first=1):
         }
         for n in range(first, first + count)
     ]
+
+
+def text_or_bytes(data):
+    try:
+        return {"answer": data.decode()}
+    except UnicodeDecodeError:
+        return {"answer_base64": base64.b64encode(data).decode()}
+
+
+def table(first):
+    rows = [f"{n},name {n},{'' if n % 2 else 'N/A'},2026-01-{n:02d}T00:00:00Z" for n in range(first, first + 3)]
+    return "\n".join(["id,name,note,at", *rows, ""]).encode()
+
+
+def archive(*files):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as out:
+        for number, data in enumerate(files):
+            out.writestr(zipfile.ZipInfo(f"{number}.csv", (2026, 1, 1, 0, 0, 0)), data)
+    return packed.getvalue()
 
 
 class Provider(http.server.BaseHTTPRequestHandler):
@@ -63,7 +87,7 @@ class Provider(http.server.BaseHTTPRequestHandler):
                     "body": body,
                     "status": status,
                     "answer_headers": headers,
-                    "answer": data.decode(),
+                    **text_or_bytes(data),
                 }
             )
         self.send_response(status)
@@ -201,6 +225,26 @@ class Provider(http.server.BaseHTTPRequestHandler):
                 for n in range(3)
             ]
             return 200, {}, {"tables": rows[(number - 1) * 2 : number * 2]}
+        if kind == "jobs":  # reports that are prepared
+            if len(parts) == 1:
+                name = "-".join(str(asked[key])[:10] for key in ("kind", "from") if key in asked)
+                return 201, {"X-Job": f"job-{name}"}, {"id": name}
+            if len(parts) == 3:
+                links = [{"link": f"{host}/files/a.csv"}, {"link": f"{host}/files/b.csv"}]
+                return 200, {}, {"files": links} if parts[2] == "files" else {}
+            first = {"flaky": "broken", "lost": "lost", "none": "no_data", "never": "broken"}.get(parts[1], "working")
+            status = first if turn <= 1 or parts[1] in ("none", "never") else "ready"
+            return 200, {}, {"id": parts[1], "job": {"status": status}, "urls": [f"{host}/files/a.csv.gz", f"{host}/files/b.csv.gz"]}
+        if kind == "files":
+            name, _, ending = parts[1].partition(".")
+            first = {"a": 1, "b": 5}.get(name, 9)
+            if ending == "jsonl":
+                return 200, {}, "".join(json.dumps(row) + "\n" for row in people(4, first)).encode()
+            if ending == "json":
+                number = int(asked.get("page", 1))
+                return 200, {}, {"rows": people(6)[(number - 1) * 2 : number * 2]}
+            data = {"csv": table(first), "csv.gz": gzip.compress(table(first), mtime=0), "zip": archive(table(1), table(11))}[ending]
+            return 200, {"Content-Type": "text/plain"}, data
         if kind == "token":
             return 200, {}, {"data": {"access_token": "token-1", "expires_in": 3600}}
         if kind == "login":

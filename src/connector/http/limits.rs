@@ -18,7 +18,10 @@ use governor::{
     state::{InMemoryState, NotKeyed},
 };
 
-use crate::domain::clock::Clock;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::CallBudget;
+use crate::{connector::ConnectorError, domain::clock::Clock};
 
 const SLOWEST: f64 = 1.0 / 3600.0;
 const FASTEST: f64 = 10_000.0;
@@ -30,6 +33,8 @@ pub struct LimitKey {
     pub account: String,
     pub requests_per_second: Option<f64>,
     pub burst: Option<u32>,
+    /// Requests that its manifest wants under way at once; `None`: one after the other within a pull.
+    pub at_once: Option<u32>,
 }
 
 /// Our clock in governor's clothes.
@@ -50,6 +55,10 @@ struct Account {
     limiter: Limiter,
     /// On the monotonic clock.
     blocked_until: Mutex<Duration>,
+    /// One for each request that may be under way.
+    under_way: Arc<Semaphore>,
+    /// The manifest's own counts, where it has any.
+    budget: Mutex<Option<Arc<dyn CallBudget>>>,
 }
 
 /// Why a request has to wait.
@@ -67,11 +76,33 @@ pub(super) struct Limits {
     accounts: Mutex<HashMap<String, Arc<Account>>>,
     requests_per_second: f64,
     burst: u32,
+    at_once: u32,
 }
 
 impl Limits {
-    pub(super) fn new(clock: Arc<dyn Clock>, requests_per_second: f64, burst: u32) -> Self {
-        Self { clock: GateClock(clock), accounts: Mutex::default(), requests_per_second, burst }
+    pub(super) fn new(clock: Arc<dyn Clock>, requests_per_second: f64, burst: u32, at_once: u32) -> Self {
+        Self { clock: GateClock(clock), accounts: Mutex::default(), requests_per_second, burst, at_once }
+    }
+
+    /// A place among the requests of an account that are under way; held while one is.
+    pub(super) async fn place(&self, key: &LimitKey) -> Option<OwnedSemaphorePermit> {
+        let under_way = Arc::clone(&self.account(key).under_way);
+        // It is never closed.
+        under_way.acquire_owned().await.ok()
+    }
+
+    /// The account's budget; made once.
+    pub(super) fn budget(
+        &self,
+        key: &LimitKey,
+        make: impl FnOnce() -> Result<Arc<dyn CallBudget>, ConnectorError>,
+    ) -> Result<Arc<dyn CallBudget>, ConnectorError> {
+        let account = self.account(key);
+        let mut budget = account.budget.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(budget) = &*budget {
+            return Ok(Arc::clone(budget));
+        }
+        Ok(Arc::clone(budget.insert(make()?)))
     }
 
     fn account(&self, key: &LimitKey) -> Arc<Account> {
@@ -85,7 +116,9 @@ impl Limits {
                 .expect("the pace is clamped, so its period is longer than zero")
                 .allow_burst(burst);
             let limiter = RateLimiter::direct_with_clock(quota, self.clock.clone());
-            Arc::new(Account { limiter, blocked_until: Mutex::default() })
+            let at_once = usize::try_from(key.at_once.unwrap_or(u32::MAX).min(self.at_once)).unwrap_or(1).max(1);
+            let under_way = Arc::new(Semaphore::new(at_once.min(Semaphore::MAX_PERMITS)));
+            Arc::new(Account { limiter, blocked_until: Mutex::default(), under_way, budget: Mutex::default() })
         });
         Arc::clone(account)
     }
@@ -118,8 +151,8 @@ mod tests {
     #[test]
     fn the_pace_holds_in_every_window_and_a_stop_holds_for_all() {
         let clock = ManualClock::at("2026-01-31T08:00:00Z");
-        let limits = Limits::new(clock.clone(), 5.0, 5);
-        let key = LimitKey { account: "p/1".into(), requests_per_second: Some(4.0), burst: Some(2) };
+        let limits = Limits::new(clock.clone(), 5.0, 5, 1);
+        let key = LimitKey { account: "p/1".into(), requests_per_second: Some(4.0), burst: Some(2), at_once: None };
         let mut admitted = Vec::new();
         while clock.monotonic() < Duration::from_secs(5) {
             match limits.admit(&key) {

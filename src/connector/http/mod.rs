@@ -5,6 +5,8 @@
 //! No request goes to an address that the network policy forbids, and no error text holds a query, a body or a secret.
 
 mod answer;
+mod body;
+mod budget;
 mod discreet;
 mod exchange;
 mod hosts;
@@ -28,6 +30,8 @@ use std::{
 };
 
 pub use answer::Answer;
+pub use body::Spool;
+pub use budget::CallBudget;
 pub use exchange::{Reply, Unanswered};
 pub use hosts::AllowedHosts;
 pub use limits::LimitKey;
@@ -50,6 +54,8 @@ pub struct GateOptions {
     pub total_timeout: Duration,
     /// Largest body, counted after decompression.
     pub max_body_bytes: usize,
+    /// Largest download, which is written to a file, as it comes.
+    pub max_download_bytes: u64,
     /// How often a failed request is repeated, at most.
     pub max_retries: u32,
     /// Longest time that one request may spend on attempts and the waits between them, limits not counted.
@@ -60,6 +66,10 @@ pub struct GateOptions {
     pub requests_per_second: f64,
     /// Requests that may go out at once before the pace holds, where the manifest names none.
     pub burst: u32,
+    /// Requests of one provider account that may be under way at once; a manifest may want fewer.
+    pub max_concurrency: u32,
+    /// Bodies that a pull may hold of pages that it fetched ahead.
+    pub ahead_bytes: usize,
     /// Networks (`127.0.0.0/8`, `::1/128`) that may be reached although private, also without TLS. Empty in production.
     pub allow_private: Vec<String>,
 }
@@ -71,11 +81,14 @@ impl Default for GateOptions {
             read_timeout: Duration::from_secs(30),
             total_timeout: Duration::from_secs(120),
             max_body_bytes: 32 * 1024 * 1024,
+            max_download_bytes: 4 * 1024 * 1024 * 1024,
             max_retries: 5,
             retry_budget: Duration::from_secs(120),
             longest_limit_wait: Duration::from_secs(60),
             requests_per_second: 5.0,
             burst: 5,
+            max_concurrency: 8,
+            ahead_bytes: 4 * 1024 * 1024,
             allow_private: Vec::new(),
         }
     }
@@ -116,7 +129,8 @@ impl HttpGate {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let policy = Arc::new(NetworkPolicy::new(&options.allow_private)?);
         let plain_client = client_without_tls(&options, &policy).map_err(GateError::Client)?;
-        let limits = Limits::new(Arc::clone(&clock), options.requests_per_second, options.burst);
+        let limits =
+            Limits::new(Arc::clone(&clock), options.requests_per_second, options.burst, options.max_concurrency);
         Ok(Arc::new(Self { tls_client: OnceLock::new(), plain_client, policy, limits, options, clock }))
     }
 
@@ -127,6 +141,16 @@ impl HttpGate {
     /// Whether CA certificates were found, so that `https` addresses can be asked.
     pub fn speaks_tls(&self) -> bool {
         self.tls_client().is_some()
+    }
+
+    /// Requests that one pull of the account may have under way at once, from 1.
+    pub fn at_once(&self, key: &LimitKey) -> usize {
+        usize::try_from(key.at_once.unwrap_or(1).min(self.options.max_concurrency)).unwrap_or(1).max(1)
+    }
+
+    /// Bytes of bodies that one pull may hold of pages that it fetched ahead.
+    pub fn ahead_bytes(&self) -> usize {
+        self.options.ahead_bytes
     }
 
     /// The client for `https`, if this machine has certificates to trust.

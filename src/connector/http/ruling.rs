@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{Answer, answer, send::Failure};
+use super::{Answer, CallBudget, answer, send::Failure};
 use crate::{
     connector::{ConnectorError, ErrorKind},
     domain::clock::Timestamp,
@@ -60,6 +60,11 @@ impl Ruling {
 pub trait Judge: Send + Sync {
     /// What the rules say; `None` leaves it to the gate. `attempt` counts from 1.
     fn rule(&self, seen: Seen<'_>, attempt: u32, now: Timestamp) -> Option<Ruling>;
+
+    /// The budget that each attempt takes a call from.
+    fn budget(&self) -> Option<&dyn CallBudget> {
+        None
+    }
 
     /// Attempts after the first, at most; `None`: the gate's own number.
     fn max_retries(&self) -> Option<u32> {

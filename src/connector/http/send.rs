@@ -6,13 +6,12 @@
 
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
 use reqwest::header::HeaderValue;
 use secrecy::SecretString;
 use url::Url;
 
 use super::{
-    Action, AllowedHosts, Answer, HttpGate, Judge, LimitKey, Ruling, Seen, TakenFor, answer,
+    Action, AllowedHosts, Answer, HttpGate, Judge, LimitKey, Ruling, Seen, Spool, TakenFor, answer, body,
     discreet::Discreet,
     limits::Hold,
     policy::NameForbidden,
@@ -73,6 +72,8 @@ pub struct Fetch<'a> {
     pub max_retries: Option<u32>,
     /// The caller's own rules, asked first.
     pub judge: Option<&'a dyn Judge>,
+    /// Where the body of a good answer goes, if it is not to be held in memory.
+    pub spool: Option<&'a Spool>,
 }
 
 /// Why an attempt brought no success.
@@ -168,7 +169,9 @@ impl HttpGate {
         let (mut call, mut hops, mut bare) = (call, 0, false);
         loop {
             self.policy.check(&call.url).and_then(|()| fetch.hosts.check(&call.url)).map_err(Failure::Final)?;
+            self.budgeted(fetch, &call, held).await.map_err(Failure::Final)?;
             self.admitted(fetch, &call, held).await.map_err(Failure::Final)?;
+            let _place = self.limits.place(fetch.limit).await;
             fetch.traffic.request();
             match self.attempt(fetch, &call, attempt).await {
                 Err(Failure::Elsewhere { status, location }) => {
@@ -212,7 +215,9 @@ impl HttpGate {
 
     async fn attempt(&self, fetch: &Fetch<'_>, call: &Call, attempt: u32) -> Result<Answer, Failure> {
         let asked = answer::asked(call.method, &call.url);
-        let sent = self.prepare(&asked, call)?.send().await;
+        let request = self.prepare(&asked, call)?;
+        let request = if fetch.spool.is_some() { request.timeout(body::LONGEST_DOWNLOAD) } else { request };
+        let sent = request.send().await;
         let mut response = match sent {
             Ok(response) => response,
             Err(error) => {
@@ -228,10 +233,16 @@ impl HttpGate {
         let status = response.status().as_u16();
         let hold_back = wait::from_headers(status, response.headers(), self.clock.now());
         let headers = answer::header_map(response.headers());
+        if let Some(budget) = fetch.judge.and_then(Judge::budget) {
+            budget.learn(call, status, &headers, self.clock.now());
+        }
         if redirect::is_redirect(status) {
             return Err(Failure::Elsewhere { status, location: headers.get("location").cloned() });
         }
-        let body = self.body(&asked, fetch.traffic, &mut response).await;
+        let body = match fetch.spool.filter(|_| response.status().is_success()) {
+            Some(spool) => self.body_into(&asked, fetch.traffic, &mut response, spool).await,
+            None => self.body(&asked, fetch.traffic, &mut response).await,
+        };
         if let (Some(judge), Ok(body)) = (fetch.judge, &body)
             && let Some(ruling) =
                 judge.rule(Seen::Answer { status, headers: &headers, body }, attempt, self.clock.now())
@@ -319,26 +330,6 @@ impl HttpGate {
             }
             Err(_) => request.header(name, value),
         }))
-    }
-
-    /// Reads a body in chunks; what a small compressed body inflates to is counted, not what arrived.
-    async fn body(
-        &self,
-        asked: &str,
-        traffic: &TrafficMeter,
-        response: &mut reqwest::Response,
-    ) -> Result<Bytes, Failure> {
-        let mut body = BytesMut::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| trouble(asked, error))? {
-            traffic.received(chunk.len());
-            if body.len() + chunk.len() > self.options.max_body_bytes {
-                let cap = self.options.max_body_bytes;
-                let message = format!("{asked} answered with more than {cap} bytes (http.max_body_bytes)");
-                return Err(Failure::Final(ConnectorError::new(ErrorKind::Decode, message)));
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(body.freeze())
     }
 }
 

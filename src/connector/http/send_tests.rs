@@ -50,7 +50,7 @@ impl Case {
     }
 
     async fn ask(&self) -> Result<Answer, ConnectorError> {
-        let limit = LimitKey { account: "p/1".into(), requests_per_second: None, burst: None };
+        let limit = LimitKey { account: "p/1".into(), requests_per_second: None, burst: None, at_once: None };
         let url: Url = format!("{}/v1/things?api_key=hush", self.server.base).parse().unwrap();
         let call = |secret: Option<&SecretString>| {
             let token = secret.map(|s| s.expose_secret().to_owned()).unwrap_or_default();
@@ -67,6 +67,7 @@ impl Case {
             safe_to_repeat: self.safe,
             max_retries: None,
             judge: None,
+            spool: None,
         };
         let result = self.gate.fetch(&fetch).await;
         if let Err(error) = &result {
@@ -163,7 +164,7 @@ async fn a_redirect_to_another_host_takes_no_credential_along_and_a_401_there_sa
         let case = Case::new(vec![answer(307, &format!("Location: {}/v9\r\n", other.base), "")]).await;
         let own: Url = case.server.base.parse().unwrap();
         let hosts = AllowedHosts::of([&own, &other.base.parse().unwrap()]);
-        let limit = LimitKey { account: "p/1".into(), requests_per_second: None, burst: None };
+        let limit = LimitKey { account: "p/1".into(), requests_per_second: None, burst: None, at_once: None };
         let call = |secret: Option<&SecretString>| {
             let token = secret.map(|s| s.expose_secret().to_owned()).unwrap_or_default();
             let headers = vec![("X-Api-Key".to_owned(), token.clone()), ("Authorization".to_owned(), token)];
@@ -178,6 +179,7 @@ async fn a_redirect_to_another_host_takes_no_credential_along_and_a_401_there_sa
             safe_to_repeat: true,
             max_retries: None,
             judge: None,
+            spool: None,
         };
         assert_eq!(case.gate.fetch(&fetch).await.err().map(|error| error.kind), expected);
         assert!(case.server.seen()[0].contains("tok-1"));

@@ -15,7 +15,6 @@ use super::{
     load::{self, Loaded},
     load_streams::Varying,
     pull::Pull,
-    schema::Told,
 };
 use crate::{
     connector::{ConnectorError, ErrorKind, PullRequest, TrafficMeter},
@@ -161,7 +160,7 @@ impl ManifestConnector {
         }
         self.loaded = Arc::new(read(&loaded, streams, made).map_err(told)?);
         // They are known by plans that are no more.
-        self.schemas = Told::default();
+        self.schemas = Arc::default();
         Ok(())
     }
 
@@ -180,7 +179,7 @@ impl ManifestConnector {
         let Some(plan) = maker.asked() else { return Ok(()) };
         let mut request = listing(plan.spec.name.clone(), now);
         loop {
-            let (place, page) = delegate::placed_page(self, plan, &request).await?;
+            let (place, page) = delegate::placed_page(self, plan, &request, None).await?;
             let reading = Pull::new(self, plan, &request)?;
             let scope = place.map_or_else(|| Scope::new(now, &self.config), |place| reading.slice_scope(&place));
             for item in page.items {

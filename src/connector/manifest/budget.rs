@@ -3,7 +3,7 @@
 //! Owns the policies, which one holds for a request (the first that fits), and the counting. Time is given from outside; waiting is
 //! the caller's. A fixed window begins with its first call and lasts as declared, unless the provider says when it ends.
 
-use std::{collections::VecDeque, time::Duration as Span};
+use std::{collections::VecDeque, sync::Arc, time::Duration as Span};
 
 use regex::Regex;
 use serde_json::Value;
@@ -85,20 +85,22 @@ impl Matcher {
 
 impl BudgetPlan {
     /// The policy that holds for a request, and the matcher that says so.
-    pub fn policy(&self, asked: Asked<'_>) -> Option<(usize, Option<&Matcher>)> {
+    pub fn policy(&self, asked: Asked<'_>) -> Option<(usize, Option<usize>)> {
         self.policies.iter().enumerate().find_map(|(at, policy)| {
             if policy.matchers.is_empty() {
                 return Some((at, None));
             }
-            policy.matchers.iter().find(|matcher| matcher.fits(asked)).map(|matcher| (at, Some(matcher)))
+            policy.matchers.iter().position(|matcher| matcher.fits(asked)).map(|matcher| (at, Some(matcher)))
         })
     }
 }
 
 /// The counts of one configuration's budget.
-pub(super) struct Budget<'p> {
-    plan: &'p BudgetPlan,
+pub(super) struct Budget {
+    plan: Arc<BudgetPlan>,
     counts: Vec<Count>,
+    /// How many calls a request counts as, by policy and matcher.
+    weights: Vec<Vec<u64>>,
 }
 
 enum Count {
@@ -116,10 +118,10 @@ enum Count {
     },
 }
 
-impl<'p> Budget<'p> {
+impl Budget {
     /// # Errors
-    /// [`ErrorKind::Settings`] when a limit is no whole number from 1.
-    pub fn new(plan: &'p BudgetPlan, engine: &Engine, scope: &Scope) -> Result<Self, ConnectorError> {
+    /// [`ErrorKind::Settings`] when a limit or a weight is no whole number from 1.
+    pub fn new(plan: &Arc<BudgetPlan>, engine: &Engine, scope: &Scope) -> Result<Self, ConnectorError> {
         let counts = plan.policies.iter().map(|policy| {
             Ok(match &policy.rule {
                 Rule::Unlimited => Count::Unlimited,
@@ -133,23 +135,19 @@ impl<'p> Budget<'p> {
                 }
             })
         });
-        Ok(Self { plan, counts: counts.collect::<Result<_, ConnectorError>>()? })
+        let counts = counts.collect::<Result<_, ConnectorError>>()?;
+        let weight = |matcher: &Matcher| matcher.weight.as_ref().map_or(Ok(1), |weight| whole(engine, weight, scope));
+        let weights = plan.policies.iter().map(|policy| policy.matchers.iter().map(weight).collect());
+        Ok(Self { plan: Arc::clone(plan), counts, weights: weights.collect::<Result<_, ConnectorError>>()? })
     }
 
     /// Takes a call for a request, or says how long to wait before asking again.
     ///
     /// # Errors
     /// [`ErrorKind::Settings`] when a request counts as more than its limit allows at all.
-    pub fn take(
-        &mut self,
-        engine: &Engine,
-        scope: &Scope,
-        asked: Asked<'_>,
-        now: Timestamp,
-    ) -> Result<Option<Span>, ConnectorError> {
+    pub fn take(&mut self, asked: Asked<'_>, now: Timestamp) -> Result<Option<Span>, ConnectorError> {
         let Some((at, matcher)) = self.plan.policy(asked) else { return Ok(None) };
-        let weight = matcher.and_then(|matcher| matcher.weight.as_ref());
-        let weight = weight.map_or(Ok(1), |weight| whole(engine, weight, scope))?;
+        let weight = matcher.and_then(|matcher| self.weights[at].get(matcher)).copied().unwrap_or(1);
         self.counts[at].take(weight, now)
     }
 

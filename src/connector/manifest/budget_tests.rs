@@ -10,12 +10,12 @@ use crate::{
     yaml::{self, Dialect},
 };
 
-fn load(text: &str) -> (Engine, BudgetPlan) {
+fn load(text: &str) -> (Engine, Arc<BudgetPlan>) {
     let tree = yaml::parse(text, Dialect::Yaml11).unwrap();
     let load = Load::default();
     let plan = budget(&Component::root(&tree, &load));
     assert!(load.problems.borrow().is_empty(), "{text}: {:?}", load.problems.borrow());
-    (load.engine.into_inner(), plan)
+    (load.engine.into_inner(), Arc::new(plan))
 }
 
 fn scope() -> Scope {
@@ -61,8 +61,7 @@ fn a_moving_window_lets_so_many_calls_through_and_tells_the_wait() {
     let (engine, plan) = load(text);
     let mut budget = Budget::new(&plan, &engine, &scope()).unwrap();
     let url: Url = "https://api.example/a".parse().unwrap();
-    let mut take =
-        |millis| budget.take(&engine, &scope(), asked(&url), at(millis)).unwrap().map(|wait| wait.as_millis());
+    let mut take = |millis| budget.take(asked(&url), at(millis)).unwrap().map(|wait| wait.as_millis());
     assert_eq!(take(0), None);
     assert_eq!(take(100), None);
     assert_eq!(take(200), Some(801));
@@ -77,7 +76,7 @@ fn a_fixed_window_begins_with_its_first_call_and_hears_the_provider() {
     let (engine, plan) = load(text);
     let mut budget = Budget::new(&plan, &engine, &scope()).unwrap();
     let url: Url = "https://api.example/a".parse().unwrap();
-    let take = |budget: &mut Budget<'_>, millis| budget.take(&engine, &scope(), asked(&url), at(millis)).unwrap();
+    let take = |budget: &mut Budget, millis| budget.take(asked(&url), at(millis)).unwrap();
     assert_eq!(take(&mut budget, 0), None);
     assert_eq!(take(&mut budget, 1_000), None);
     assert_eq!(take(&mut budget, 30_000).unwrap().as_millis(), 30_001);
@@ -98,6 +97,6 @@ fn what_no_window_can_hold_is_refused() {
         r#"{policies: [{type: FixedWindowCallRatePolicy, period: PT1M, call_limit: 2, matchers: [{weight: 3}]}]}"#;
     let (engine, plan) = load(text);
     let url: Url = "https://api.example/a".parse().unwrap();
-    let error = Budget::new(&plan, &engine, &scope()).unwrap().take(&engine, &scope(), asked(&url), at(0)).unwrap_err();
+    let error = Budget::new(&plan, &engine, &scope()).unwrap().take(asked(&url), at(0)).unwrap_err();
     assert!(error.message.contains("counts as 3 calls"), "{}", error.message);
 }

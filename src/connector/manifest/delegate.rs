@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     ManifestConnector, Manner,
+    ahead::Ahead,
     duration::Duration,
     engine::{Scope, Template},
     parents::Placed,
@@ -121,8 +122,11 @@ pub(super) async fn placed_page(
     connector: &ManifestConnector,
     plan: &StreamPlan,
     request: &PullRequest,
+    ahead: Option<&Ahead>,
 ) -> Result<Placed, ConnectorError> {
-    let Some(delegate) = &plan.delegate else { return Pull::new(connector, plan, request)?.placed_page().await };
+    let Some(delegate) = &plan.delegate else {
+        return Pull { ahead, ..Pull::new(connector, plan, request)? }.placed_page().await;
+    };
     let (way, position) = match &request.position {
         Some(position) => {
             let expired = || ConnectorError::new(ErrorKind::PositionExpired, "the position is of another stream");
@@ -141,7 +145,9 @@ pub(super) async fn placed_page(
     let known = |state: &Value| connector.manner == Manner::Reference || is_of(chosen, state);
     let cursor = request.cursor.clone().filter(known);
     let asked = PullRequest { position, mode, cursor, ..request.clone() };
-    let (place, mut page) = Pull::new(connector, chosen, &asked)?.placed_page().await?;
+    // Whoever fetches ahead knows a stream by its name, and by that the whole one is meant.
+    let ahead = ahead.filter(|_| way != Way::Changes);
+    let (place, mut page) = Pull { ahead, ..Pull::new(connector, chosen, &asked)? }.placed_page().await?;
     page.next = page.next.map(|next| Position(json!({WAY: way.word(), AT: next.0})));
     Ok((place, page))
 }

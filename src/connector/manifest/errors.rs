@@ -17,7 +17,7 @@ use super::{
     paginate,
 };
 use crate::{
-    connector::http::{Action, Judge, Ruling, Seen},
+    connector::http::{Action, CallBudget, Judge, Ruling, Seen},
     domain::clock::Timestamp,
 };
 
@@ -79,6 +79,7 @@ pub(super) struct ManifestJudge<'a> {
     pub plan: &'a ErrorPlan,
     pub scope: &'a Scope,
     pub waits: Waits,
+    pub budget: Option<&'a dyn CallBudget>,
 }
 
 /// One answer, as filters look at it.
@@ -100,6 +101,10 @@ impl<'a> Look<'a> {
 }
 
 impl Judge for ManifestJudge<'_> {
+    fn budget(&self) -> Option<&dyn CallBudget> {
+        self.budget
+    }
+
     fn rule(&self, seen: Seen<'_>, attempt: u32, now: Timestamp) -> Option<Ruling> {
         // Without rules of its own the manifest leaves refusals to the gate, which knows what providers' headers say.
         let silent = self.waits == Waits::Polite && self.plan.handler.is_none();

@@ -50,6 +50,9 @@ fn of_stream<'p>(plan: &'p StreamPlan, into: &mut Vec<&'p Template>) {
     if let Some(delegate) = &plan.delegate {
         of_stream(&delegate.plan, into);
     }
+    for request in plan.job.iter().flat_map(|job| job.requests()) {
+        of_request(request, into);
+    }
     for parent in plan.router.iter().flat_map(Router::parents) {
         of_stream(&parent.plan, into);
     }

@@ -15,7 +15,7 @@ use url::Url;
 use super::{
     assemble, budget, decode,
     engine::{Engine, Scope, Template},
-    load_partitions, load_request, load_selector, load_slicing,
+    job, load_partitions, load_request, load_selector, load_slicing,
     load_streams::{self, Varying},
     partition::Router,
     plan::{IdentityPlan, Promises, StreamPlan},
@@ -183,10 +183,12 @@ fn root(tree: &Node, load: &Load) -> Option<Loaded> {
     let declared = SourcePlan {
         check,
         concurrency: concurrency.and_then(|(_, level)| source_plan::concurrency(&level)),
-        budget: budget.map(|(_, budget)| budget::budget(&budget)),
+        budget: budget.map(|(_, budget)| Arc::new(budget::budget(&budget))),
         groups: source_plan::groups(&source),
+        jobs: source.template("max_concurrent_async_job_count", false),
         spec,
     };
+    source_plan::check_groups(&source, &declared.groups, &plans);
     let specification = declared.spec.connection_specification.clone();
 
     let mut facts = Facts::default();
@@ -308,24 +310,28 @@ pub(super) fn stream(component: &Component<'_>) -> Option<StreamPlan> {
         component.refuse("x-tidegate", "max_slice_records needs ordered_by_cursor", "declare the order, or use a step");
     }
 
-    let retriever = component.child("retriever", &["SimpleRetriever"], true).and_then(|(_, retriever)| {
-        let request = retriever
-            .child("requester", &["HttpRequester"], true)
-            .and_then(|(_, requester)| load_request::requester(&requester));
-        let selector = retriever
-            .child("record_selector", &["RecordSelector"], true)
-            .and_then(|(_, c)| load_selector::selector(&c));
-        let paginator = retriever
-            .child("paginator", &["DefaultPaginator", "NoPagination"], false)
-            .and_then(|(kind, paginator)| load_slicing::paginator(kind, &paginator));
-        let decoder = decode::decoder(&retriever, "decoder");
-        let router = load_partitions::router(&retriever);
-        let slice_once = retriever.truth("ignore_stream_slicer_parameters_on_paginated_requests");
-        retriever.finish(&["name", "primary_key"]);
-        Some((request?, selector?, paginator, decoder?, router, slice_once))
-    });
+    let retriever =
+        component.child("retriever", &["SimpleRetriever", "AsyncRetriever"], true).and_then(|(kind, retriever)| {
+            if kind == "AsyncRetriever" {
+                return job::load::retriever(&retriever);
+            }
+            let request = retriever
+                .child("requester", &["HttpRequester"], true)
+                .and_then(|(_, requester)| load_request::requester(&requester));
+            let selector = retriever
+                .child("record_selector", &["RecordSelector"], true)
+                .and_then(|(_, c)| load_selector::selector(&c));
+            let paginator = retriever
+                .child("paginator", &["DefaultPaginator", "NoPagination"], false)
+                .and_then(|(kind, paginator)| load_slicing::paginator(kind, &paginator));
+            let decoder = decode::decoder(&retriever, "decoder");
+            let router = load_partitions::router(&retriever);
+            let slice_once = retriever.truth("ignore_stream_slicer_parameters_on_paginated_requests");
+            retriever.finish(&["name", "primary_key"]);
+            Some((request?, selector?, paginator, decoder?, router, slice_once, None))
+        });
     component.finish(&[]);
-    let (request, selector, paginator, decoder, router, slice_once) = retriever?;
+    let (request, selector, paginator, decoder, router, slice_once, job) = retriever?;
     // A cursor was declared but could not be read: that is a problem already, not a stream without a cursor.
     let cursor = match cursor {
         Some(cursor) => Some(cursor?),
@@ -353,6 +359,7 @@ pub(super) fn stream(component: &Component<'_>) -> Option<StreamPlan> {
         slice_once,
         schema,
         delegate: None,
+        job,
     })
 }
 

@@ -7,11 +7,12 @@
 //! Refuses components in Python, and whatever this version does not support, at load and by name.
 
 mod address;
+mod ahead;
 mod assemble;
 mod auth;
 mod body;
-#[allow(dead_code, reason = "the reader core calls these; each is tested by itself")]
 mod budget;
+mod calls;
 mod config_rules;
 pub mod datetime;
 mod decode;
@@ -23,6 +24,7 @@ mod engine;
 mod errors;
 mod extract;
 mod hosts;
+mod job;
 pub mod literal;
 mod literal_number;
 mod literal_reader;
@@ -73,14 +75,10 @@ use serde_json::Value;
 use super::{
     Connector, ConnectorError, ErrorKind, Identity, Page, PullRequest, StreamSpec, TrafficMeter,
     credential::CredentialSource,
-    http::{AllowedHosts, Answer, Body, Call, Fetch, HttpGate, LimitKey, Method},
+    http::{AllowedHosts, Body, Call, CallBudget, HttpGate, LimitKey, Method},
     registry::ConnectionFacts,
 };
 use crate::domain::{clock::Timestamp, cursor::Position, status::SyncMode};
-
-/// Makes a request from the connection's secret and the token that was fetched for it.
-type MakeCall<'a> =
-    dyn Fn(Option<&SecretString>, Option<&SecretString>) -> Result<Call, ConnectorError> + Send + Sync + 'a;
 
 /// One connection's connector by a manifest.
 pub struct ManifestConnector {
@@ -90,15 +88,21 @@ pub struct ManifestConnector {
     credential: Arc<dyn CredentialSource>,
     gate: Arc<HttpGate>,
     limit: LimitKey,
+    /// `api_budget`; one for all connectors of the account.
+    budget: Option<Arc<dyn CallBudget>>,
     /// All that may be asked, whatever the provider answers.
     hosts: AllowedHosts,
     /// Pages of parent streams that are in use.
-    parents: parents::Kept,
+    parents: Arc<parents::Kept>,
     /// Schemas that do not stand in the manifest.
-    schemas: schema::Told,
-    tokens: auth::tokens::Tokens,
+    schemas: Arc<schema::Told>,
+    tokens: Arc<auth::tokens::Tokens>,
     /// The configuration with tokens that were renewed, for whoever keeps it.
-    renewals: std::sync::Mutex<Option<Value>>,
+    renewals: Arc<std::sync::Mutex<Option<Value>>>,
+    ahead: ahead::Ahead,
+    /// Downloads of jobs that are being read, and how many jobs there may be.
+    downloads: Arc<job::Downloads>,
+    room: Arc<job::Room>,
     manner: Manner,
 }
 
@@ -120,31 +124,31 @@ impl ManifestConnector {
     pub fn new(manifest: &Manifest, provider_key: &str, facts: ConnectionFacts) -> Result<Self, ConnectorError> {
         let loaded = Arc::clone(&manifest.0);
         settings::check(&loaded.specification, loaded.credential.as_deref(), &facts.config)?;
-        let limit = LimitKey {
-            account: format!("{provider_key}/{}", facts.provider_account_id),
-            requests_per_second: loaded.facts.requests_per_second,
-            burst: loaded.facts.burst,
-        };
         let (now, rules) = (facts.gate.clock().now(), &loaded.declared.spec.rules);
         let migrated = rules.migrate(&loaded.engine, facts.config, now)?;
         let config = Arc::new(rules.transform(&loaded.engine, migrated, now)?);
         let scope = Scope::new(now, &config);
         let loaded = assemble::decided(&loaded, &scope)?;
+        let limit = loaded.limit(format!("{provider_key}/{}", facts.provider_account_id), &scope)?;
+        let budget = loaded.budget(&facts.gate, &limit, &scope)?;
+        let room = Arc::new(loaded.room(&scope));
         let hosts = hosts::allowed(&loaded, &scope, config.get("base_url").and_then(Value::as_str))?;
-        let schemas = schema::Told::default();
-        let (parents, tokens, manner) = (parents::Kept::default(), auth::tokens::Tokens::default(), Manner::Daemon);
         Ok(Self {
             loaded,
             config,
             credential: facts.credential,
             gate: facts.gate,
             limit,
+            budget,
             hosts,
-            parents,
-            schemas,
-            tokens,
-            renewals: std::sync::Mutex::default(),
-            manner,
+            parents: Arc::default(),
+            schemas: Arc::default(),
+            tokens: Arc::default(),
+            renewals: Arc::default(),
+            ahead: ahead::Ahead::default(),
+            downloads: Arc::default(),
+            room,
+            manner: Manner::Daemon,
         })
     }
 
@@ -188,23 +192,27 @@ impl ManifestConnector {
     pub fn as_reference(manifest: &Manifest, config: Value, gate: Arc<HttpGate>) -> Result<Self, ConnectorError> {
         let loaded = Arc::clone(&manifest.0);
         settings::check_required(&loaded.specification, &config)?;
-        let config = loaded.declared.spec.rules.prepare(&loaded.engine, config, gate.clock().now())?;
-        let limit = LimitKey {
-            account: "source".to_owned(),
-            requests_per_second: loaded.facts.requests_per_second,
-            burst: loaded.facts.burst,
-        };
+        let now = gate.clock().now();
+        let config = Arc::new(loaded.declared.spec.rules.prepare(&loaded.engine, config, now)?);
+        let scope = Scope::new(now, &config);
+        let limit = loaded.limit("source".to_owned(), &scope)?;
+        let budget = loaded.budget(&gate, &limit, &scope)?;
+        let room = Arc::new(loaded.room(&scope));
         Ok(Self {
             loaded,
-            config: Arc::new(config),
+            config,
             credential: Arc::new(crate::connector::credential::NoCredential),
             gate,
             limit,
+            budget,
             hosts: AllowedHosts::any(),
-            parents: parents::Kept::default(),
-            schemas: schema::Told::default(),
-            tokens: auth::tokens::Tokens::default(),
-            renewals: std::sync::Mutex::default(),
+            parents: Arc::default(),
+            schemas: Arc::default(),
+            tokens: Arc::default(),
+            renewals: Arc::default(),
+            ahead: ahead::Ahead::default(),
+            downloads: Arc::default(),
+            room,
             manner: Manner::Reference,
         })
     }
@@ -212,63 +220,6 @@ impl ManifestConnector {
     /// The configuration as renewed tokens changed it since the last call; `None`: nothing changed.
     pub fn take_renewed_config(&self) -> Option<Value> {
         self.renewals.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
-    }
-
-    /// Sends a request of a plan: with a token that is fetched first where the authenticator needs one, and once more with a fresh
-    /// one when it was refused.
-    async fn send(
-        &self,
-        plan: &plan::RequestPlan,
-        traffic: &Arc<TrafficMeter>,
-        make: &MakeCall<'_>,
-        scope: &Scope,
-    ) -> Result<Answer, ConnectorError> {
-        let mut refused: Option<SecretString> = None;
-        loop {
-            let session = self.session(plan, traffic, scope, refused.as_ref()).await?;
-            let call = |secret: Option<&SecretString>| self.spelt(make(secret, session.as_ref())?);
-            let judge =
-                errors::ManifestJudge { engine: &self.loaded.engine, plan: &plan.errors, scope, waits: self.waits() };
-            let fetch = Fetch {
-                limit: &self.limit,
-                hosts: &self.hosts,
-                credential: self.credential.as_ref(),
-                traffic,
-                call: &call,
-                // A retriever only reads, also where the provider wants its questions posted.
-                safe_to_repeat: true,
-                max_retries: None,
-                judge: Some(&judge),
-            };
-            match self.gate.fetch(&fetch).await {
-                Err(error) if error.kind == ErrorKind::Unauthorized && session.is_some() && refused.is_none() => {
-                    refused = session;
-                }
-                answered => return answered,
-            }
-        }
-    }
-
-    fn spelt(&self, call: Call) -> Result<Call, ConnectorError> {
-        Ok(if self.manner == Manner::Reference { body::as_reference(call) } else { call })
-    }
-
-    /// The token that the plan's authenticator needs fetched, if any.
-    async fn session(
-        &self,
-        plan: &plan::RequestPlan,
-        traffic: &Arc<TrafficMeter>,
-        scope: &Scope,
-        refused: Option<&SecretString>,
-    ) -> Result<Option<SecretString>, ConnectorError> {
-        if !plan.auth.fetches() {
-            return Ok(None);
-        }
-        let secret = self.credential.read().await?;
-        let config = self.config_with(secret.as_ref())?;
-        let scope = scope.clone().with("config", &config);
-        let asking = auth::tokens::Asking { connector: self, scope: &scope, config: &config, traffic, refused };
-        self.tokens.of(&plan.auth, &asking).await
     }
 
     fn config_with(&self, secret: Option<&SecretString>) -> Result<Arc<Value>, ConnectorError> {
@@ -368,7 +319,7 @@ impl Connector for ManifestConnector {
         let plan = self.loaded.streams.iter().find(|plan| plan.spec.name == request.stream).ok_or_else(|| {
             ConnectorError::new(ErrorKind::Settings, format!("the connector has no stream '{}'", request.stream))
         })?;
-        Ok(delegate::placed_page(self, plan, request).await?.1)
+        Ok(delegate::placed_page(self, plan, request, Some(&self.ahead)).await?.1)
     }
 }
 

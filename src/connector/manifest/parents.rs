@@ -10,6 +10,7 @@ use std::{
 };
 
 use serde_json::Value;
+use tokio::sync::OnceCell;
 
 use super::{
     ManifestConnector, delegate,
@@ -31,10 +32,13 @@ const KEPT: usize = 16;
 /// Which page of which parent, read from which state of its own: another child may keep another one, or none.
 type Key = (String, Value, Value);
 
+/// A page that is there, or that somebody is asking for.
+type Coming = OnceCell<Arc<ParentPage>>;
+
 /// What is remembered between the pages of a pull; losing it costs requests, never records.
 #[derive(Default)]
 pub(super) struct Kept {
-    pages: Mutex<VecDeque<(Key, Arc<ParentPage>)>>,
+    pages: Mutex<VecDeque<(Key, Arc<Coming>)>>,
     cursors: Mutex<HashMap<String, Value>>,
 }
 
@@ -68,39 +72,50 @@ impl ParentPages for Reading<'_> {
             };
             let position = at.map_or(Value::Null, |at| at.0.clone());
             let key = (parent.plan.spec.name.clone(), position, state.clone().unwrap_or(Value::Null));
-            let have = {
-                let pages = kept.pages.lock().unwrap_or_else(PoisonError::into_inner);
-                pages.iter().find(|(have, _)| *have == key).map(|(_, page)| Arc::clone(page))
+            // Whoever asks for a page that is on its way waits for it.
+            let cell = {
+                let mut pages = kept.pages.lock().unwrap_or_else(PoisonError::into_inner);
+                let have = pages.iter().find(|(have, _)| *have == key).map(|(_, page)| Arc::clone(page));
+                have.unwrap_or_else(|| {
+                    let cell = Arc::new(OnceCell::new());
+                    pages.push_back((key, Arc::clone(&cell)));
+                    if pages.len() > KEPT {
+                        pages.pop_front();
+                    }
+                    cell
+                })
             };
-            if let Some(page) = have {
-                return Ok(page);
-            }
-            let request = PullRequest {
-                stream: parent.plan.spec.name.clone(),
-                mode: if state.is_some() && parent.plan.ways().any(|plan| plan.cursor.is_some()) {
-                    SyncMode::Incremental
-                } else {
-                    SyncMode::FullRefresh
-                },
-                cursor: state,
-                position: at.cloned(),
-                started_at: self.request.started_at,
-                limit: None,
-                traffic: Arc::clone(&self.request.traffic),
-            };
-            let (place, page) = delegate::placed_page(self.connector, &parent.plan, &request).await?;
-            if let Some(cursor) = &page.cursor {
-                let mut cursors = kept.cursors.lock().unwrap_or_else(PoisonError::into_inner);
-                cursors.insert(parent.plan.spec.name.clone(), cursor.state.clone());
-            }
-            let page = Arc::new(ParentPage::of(page, place.as_ref()));
-            let mut pages = kept.pages.lock().unwrap_or_else(PoisonError::into_inner);
-            pages.push_back((key, Arc::clone(&page)));
-            if pages.len() > KEPT {
-                pages.pop_front();
-            }
-            Ok(page)
+            cell.get_or_try_init(|| self.read(parent, at, state)).await.map(Arc::clone)
         })
+    }
+}
+
+impl Reading<'_> {
+    async fn read(
+        &self,
+        parent: &Parent,
+        at: Option<&Position>,
+        state: Option<Value>,
+    ) -> Result<Arc<ParentPage>, ConnectorError> {
+        let request = PullRequest {
+            stream: parent.plan.spec.name.clone(),
+            mode: if state.is_some() && parent.plan.ways().any(|plan| plan.cursor.is_some()) {
+                SyncMode::Incremental
+            } else {
+                SyncMode::FullRefresh
+            },
+            cursor: state,
+            position: at.cloned(),
+            started_at: self.request.started_at,
+            limit: None,
+            traffic: Arc::clone(&self.request.traffic),
+        };
+        let (place, page) = delegate::placed_page(self.connector, &parent.plan, &request, None).await?;
+        if let Some(cursor) = &page.cursor {
+            let mut cursors = self.connector.parents.cursors.lock().unwrap_or_else(PoisonError::into_inner);
+            cursors.insert(parent.plan.spec.name.clone(), cursor.state.clone());
+        }
+        Ok(Arc::new(ParentPage::of(page, place.as_ref())))
     }
 }
 

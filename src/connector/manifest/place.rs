@@ -199,6 +199,24 @@ impl Place {
         Ok(self)
     }
 
+    /// The same place with another token.
+    pub fn with_token(&self, token: Value) -> Self {
+        Self { token, ..self.clone() }
+    }
+
+    /// Whether both ask the provider the same question, and read its answer alike.
+    pub fn asks_as(&self, other: &Self) -> bool {
+        let asked = |place: &Self| (place.start, place.end, place.size, place.page);
+        let alike = match (&self.part, &other.part) {
+            (Some(one), Some(two)) => {
+                one.from == two.from && one.partition == two.partition && one.router == two.router
+            }
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        alike && asked(self) == asked(other) && self.token == other.token
+    }
+
     /// The next slice of the same pull.
     pub fn next_slice(self, window: Window, first_token: Value) -> Self {
         Self { latest: self.latest, part: self.part, ..Self::first(Some(window), self.size, first_token) }

@@ -4,7 +4,7 @@
 
 use super::{
     auth::Auth, datetime::Format, decode::DecoderPlan, delegate::Delegate, engine::Template, errors::ErrorPlan,
-    partition::Router, schema::SchemaPlan, select::Selector, transform::Transformation,
+    job::JobPlan, partition::Router, schema::SchemaPlan, select::Selector, transform::Transformation,
 };
 use crate::connector::StreamSpec;
 
@@ -24,6 +24,8 @@ pub(super) struct StreamPlan {
     pub global_cursor: bool,
     /// Later pages of a slice are asked for by their token alone.
     pub slice_once: bool,
+    /// Each slice is a job at the provider; `request` and what belongs to it read what the job leaves.
+    pub job: Option<Box<JobPlan>>,
     /// Where its schema comes from; what can be told without asking anyone stands in `spec`, too.
     pub schema: SchemaPlan,
     /// The other way to read the stream, once it has a state.

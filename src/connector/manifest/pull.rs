@@ -5,19 +5,19 @@
 
 use std::sync::Arc;
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use secrecy::SecretString;
 use serde_json::{Map, Value, json};
-use sha2::{Digest as _, Sha256};
 
 use super::{
     ManifestConnector, Manner,
+    ahead::Ahead,
     engine::Scope,
-    extract, paginate,
+    paginate,
     parents::Placed,
     partition::state::States,
     place::Place,
     plan::{CursorPlan, StreamPlan},
+    pull_answer::fingerprint,
     request::{self, PageFacts, Proof},
     select::{self, Selected},
     slices::{self, Cut, Window},
@@ -29,6 +29,8 @@ use crate::{
     },
     domain::{clock::Timestamp, cursor::Cursor, status::SyncMode},
 };
+
+pub(super) use super::pull_answer::{Taken, Turn};
 
 /// One pull of one stream, between two pages.
 pub(super) struct Pull<'a> {
@@ -44,6 +46,8 @@ pub(super) struct Pull<'a> {
     pub(super) states: Option<States>,
     /// The cursor that the pull begins with, for streams with one cursor.
     pub(super) begun: Option<Timestamp>,
+    /// What is fetched ahead, where anything may be.
+    pub(super) ahead: Option<&'a Ahead>,
 }
 
 /// Partitions that were read to their end wait for so many others, so that a long state is not written with each of them.
@@ -81,7 +85,7 @@ impl<'a> Pull<'a> {
             }
             _ => None,
         };
-        Ok(Self { connector, plan, request, scope, given, cut, states, begun })
+        Ok(Self { connector, plan, request, scope, given, cut, states, begun, ahead: None })
     }
 
     /// The page with the place that it was read at; a stream without any partition has none.
@@ -99,12 +103,31 @@ impl<'a> Pull<'a> {
                 "the position is of another form of the stream",
             ));
         }
-        let scope = self.slice_scope(&place);
-        let (now, traffic) = (self.request.started_at, &self.request.traffic);
-        let schema = self.connector.schema_for_reading(self.plan, now, traffic).await?;
-        let answer = self.ask(&place, &scope).await?;
-        let page = self.read(place.clone(), &scope, &answer, schema.as_deref()).await?;
+        let page = match self.taken(&place).await? {
+            Taken::Reset => self.begun_anew(place.clone())?,
+            Taken::Page(selected, turn) => self.turn(place.clone(), selected, turn).await?,
+        };
+        if let Some(ahead) = self.ahead.filter(|_| page.next.is_none()) {
+            ahead.stop();
+            self.connector.downloads.clear();
+        }
         Ok((Some(place), page))
+    }
+
+    /// Asks for a place. The number is the size of the answer's body.
+    pub(super) async fn fetch(&self, place: &Place) -> Result<(Taken, usize), ConnectorError> {
+        if let Some(job) = &self.plan.job {
+            return self.job_page(job, place).await;
+        }
+        let scope = self.slice_scope(place);
+        let schema = self.schema().await?;
+        let answer = self.ask(place, &scope).await?;
+        Ok((self.read(place, &scope, &answer, schema.as_deref())?, answer.body.len()))
+    }
+
+    /// What records are cast by, where the stream asks for that.
+    pub(super) async fn schema(&self) -> Result<Option<Arc<Value>>, ConnectorError> {
+        self.connector.schema_for_reading(self.plan, self.request.started_at, &self.request.traffic).await
     }
 
     async fn first_place(&self) -> Result<Option<Place>, ConnectorError> {
@@ -127,7 +150,10 @@ impl<'a> Pull<'a> {
         Ok(Place::first(window, size, self.first_token()))
     }
 
-    fn first_token(&self) -> Value {
+    pub(super) fn first_token(&self) -> Value {
+        if self.plan.job.is_some() {
+            return Value::Null;
+        }
         paginate::first_token(self.plan.paginator.as_ref())
     }
 
@@ -139,10 +165,15 @@ impl<'a> Pull<'a> {
 
     /// What templates see of the place's slice.
     pub(super) fn slice_scope(&self, place: &Place) -> Scope {
-        let (mut partition, mut bounds, mut extra) = (Map::new(), Map::new(), Map::new());
+        self.slice_scope_with(place, Map::new())
+    }
+
+    /// The slice's scope with extra fields beside those of its partition.
+    pub(super) fn slice_scope_with(&self, place: &Place, mut extra: Map<String, Value>) -> Scope {
+        let (mut partition, mut bounds) = (Map::new(), Map::new());
         if let Some(read) = place.partition() {
             partition.clone_from(&read.fields);
-            extra.clone_from(&read.extra);
+            extra.extend(read.extra.clone());
         }
         if let (Some(cursor), Some((start, end))) = (&self.plan.cursor, self.bounds(place)) {
             bounds.insert(cursor.start_name.clone(), Value::String(start));
@@ -183,17 +214,17 @@ impl<'a> Pull<'a> {
         self.connector.send(&self.plan.request, &self.request.traffic, &make, scope).await
     }
 
-    async fn read(
+    pub(super) fn read(
         &self,
-        place: Place,
+        place: &Place,
         scope: &Scope,
         answer: &Answer,
         schema: Option<&Value>,
-    ) -> Result<Page, ConnectorError> {
+    ) -> Result<Taken, ConnectorError> {
         let engine = &self.connector.loaded.engine;
         let selector = &self.plan.selector;
         if answer.taken_for == TakenFor::Reset {
-            return self.begun_anew(place);
+            return Ok(Taken::Reset);
         }
         let ignored = answer.taken_for == TakenFor::Nothing;
         let nothing = ignored || answer.status == 204 && answer.body.is_empty();
@@ -222,21 +253,12 @@ impl<'a> Pull<'a> {
         // A stream of records that has none is an empty one: nothing is missing.
         let optional = self.plan.promises.records_optional || nothing || !self.plan.decoder.is_whole();
         let body = Arc::unwrap_or_clone(body);
-        let records = match self.connector.manner {
-            Manner::Daemon => select::extract(engine, selector, scope, body, optional, &answer.asked)?,
-            Manner::Reference => {
-                let bodies = match body {
-                    Value::Array(items) if !self.plan.decoder.is_whole() => items,
-                    whole => extract::bodies(whole),
-                };
-                select::extract_leniently(engine, selector, scope, bodies)?.0
-            }
-        };
+        let records = self.records(body, !self.plan.decoder.is_whole(), scope, optional, &answer.asked)?;
         let mut selected = select::select(engine, self.plan, scope, records, place.page, schema)?;
         selected.items.extend(broken);
-        let (token, selected) = self.held_against_cursor(&place, token, selected)?;
+        let (token, selected) = self.held_against_cursor(place, token, selected)?;
         let fingerprint = fingerprint(&answer.body);
-        self.turn(place, selected, Turn { count, token, total, fingerprint }).await
+        Ok(Taken::Page(selected, Turn { count, token, total, fingerprint }))
     }
 
     /// From the page's facts to where the pull goes on, and how far the cursor may.
@@ -284,7 +306,9 @@ impl<'a> Pull<'a> {
         let slice_over = next.as_ref().is_none_or(|next| next.page == 0);
         if let Some(part) = part {
             let (next, cursor) = self.partition_turn(part, next, latest).await?;
-            let resumable = next.is_some() && self.parts_resumable();
+            // What a job leaves behind does not last.
+            let lasts = |next: &Place| self.plan.job.is_none() || next.page == 0;
+            let resumable = next.as_ref().is_some_and(lasts) && self.parts_resumable();
             return Ok(Page {
                 items: selected.items,
                 next: next.map(|next| next.position()),
@@ -346,7 +370,7 @@ impl<'a> Pull<'a> {
     }
 
     /// The next page of this query would lie beyond what the provider gives for one query.
-    fn cap_reached(&self, place: &Place, count: u64) -> bool {
+    pub(super) fn cap_reached(&self, place: &Place, count: u64) -> bool {
         let size = place.size.unwrap_or(count);
         self.plan.promises.max_slice_records.is_some_and(|cap| place.seen + count + size > cap)
     }
@@ -382,19 +406,6 @@ impl<'a> Pull<'a> {
     }
 }
 
-/// What a page tells, beside its items.
-struct Turn {
-    count: u64,
-    token: Option<Value>,
-    total: Option<i64>,
-    fingerprint: String,
-}
-
 fn is_sorted(before: Option<i64>, values: impl Iterator<Item = i64>) -> bool {
     before.into_iter().chain(values).is_sorted()
-}
-
-/// Enough of a hash to tell two pages apart.
-fn fingerprint(body: &[u8]) -> String {
-    STANDARD.encode(&Sha256::digest(body)[..16])
 }

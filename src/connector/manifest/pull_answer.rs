@@ -1,12 +1,17 @@
 //! What of an answer a pull takes: its document or stream of records, and of those what the cursor has not seen.
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 use super::{
+    Manner,
     decode::{self, Decoded, Head, Piece},
+    engine::Scope,
+    extract,
     place::Place,
     pull::Pull,
-    select::Selected,
+    select::{self, Selected},
     slices,
 };
 use crate::{
@@ -17,6 +22,26 @@ use crate::{
         status::SyncMode,
     },
 };
+
+/// What an answer holds, by itself: nothing of earlier pages is in it.
+pub(super) enum Taken {
+    Page(Selected, Turn),
+    /// The listing begins anew.
+    Reset,
+}
+
+/// What a page tells, beside its items.
+pub(super) struct Turn {
+    pub count: u64,
+    pub token: Option<Value>,
+    pub total: Option<i64>,
+    pub fingerprint: String,
+}
+
+/// Enough of a hash to tell two pages apart.
+pub(super) fn fingerprint(body: &[u8]) -> String {
+    STANDARD.encode(&Sha256::digest(body)[..16])
+}
 
 impl Pull<'_> {
     /// Leaves out what the cursor says was read before, where the provider cannot be asked for less; a feed that reached it is read
@@ -58,6 +83,28 @@ impl Pull<'_> {
             })
             .collect();
         Ok((token.filter(|_| !reached), selected))
+    }
+
+    /// The records in a document, or in the bodies of a stream.
+    pub(super) fn records(
+        &self,
+        body: Value,
+        stream: bool,
+        scope: &Scope,
+        optional: bool,
+        asked: &str,
+    ) -> Result<Vec<Value>, ConnectorError> {
+        let (engine, selector) = (&self.connector.loaded.engine, &self.plan.selector);
+        match self.connector.manner {
+            Manner::Daemon => select::extract(engine, selector, scope, body, optional, asked),
+            Manner::Reference => {
+                let bodies = match body {
+                    Value::Array(items) if stream => items,
+                    whole => extract::bodies(whole),
+                };
+                Ok(select::extract_leniently(engine, selector, scope, bodies)?.0)
+            }
+        }
     }
 
     /// The answer's document or its stream of records, and what of that cannot be read.

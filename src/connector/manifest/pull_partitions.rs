@@ -41,7 +41,12 @@ impl Pull<'_> {
         let Some(router) = &self.plan.router else { return Ok(None) };
         let reading = Reading { connector: self.connector, request: self.request, states: self.states.as_ref() };
         let walk = Walk { engine: &self.connector.loaded.engine, scope: &self.scope, parents: &reading };
-        let Some((partition, router)) = walk.next(router, place).await? else { return Ok(None) };
+        let known = self.ahead.zip(place).and_then(|(ahead, place)| ahead.step_after(place));
+        let step = match known {
+            Some(step) => step,
+            None => walk.next(router, place).await?,
+        };
+        let Some((partition, router)) = step else { return Ok(None) };
         let (own, back) = self.partition_start(&partition)?;
         let ago = own.and_then(|own| Timestamp::from_micros(own.micros() - back.max(0) * 1_000_000));
         let mut place = self.slice_from(ago.or(own))?;

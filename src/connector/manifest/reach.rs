@@ -123,7 +123,7 @@ impl ManifestConnector {
         let name = &plan.spec.name;
         let mut request: PullRequest = assemble::listing(name.clone(), self.gate.clock().now());
         loop {
-            let (place, page) = delegate::placed_page(self, plan, &request)
+            let (place, page) = delegate::placed_page(self, plan, &request, None)
                 .await
                 .map_err(|error| format!("stream {name} cannot be read: {}", error.message))?;
             if place.is_none() {

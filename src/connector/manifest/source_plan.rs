@@ -3,12 +3,16 @@
 //!
 //! Owns these plans and their reading. Refuses a check of nothing.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value, json};
 
 use super::{
     budget::BudgetPlan,
     config_rules::{self, ConfigRules},
     engine::{Engine, Scope, Template},
+    partition::Router,
+    plan::StreamPlan,
     reader::Component,
     transform::texts,
 };
@@ -21,12 +25,11 @@ use crate::{
 pub(super) struct SourcePlan {
     pub spec: SpecPlan,
     pub check: Option<CheckPlan>,
-    #[allow(dead_code, reason = "read where slices are read at once")]
     pub concurrency: Option<ConcurrencyPlan>,
-    #[allow(dead_code, reason = "read where slices are read at once")]
-    pub budget: Option<BudgetPlan>,
-    #[allow(dead_code, reason = "read where streams are read at once")]
+    pub budget: Option<Arc<BudgetPlan>>,
     pub groups: Vec<GroupPlan>,
+    /// How many jobs a connection may have at the provider at once.
+    pub jobs: Option<Template>,
 }
 
 /// `spec`.
@@ -169,7 +172,6 @@ impl ConcurrencyPlan {
     ///
     /// # Errors
     /// [`ErrorKind::Settings`] when it is no whole number from 1.
-    #[allow(dead_code, reason = "read where slices are read at once")]
     pub fn level(&self, engine: &Engine, scope: &Scope) -> Result<u64, ConnectorError> {
         let level = engine.value(&self.default, scope)?.as_u64().filter(|level| *level > 0).ok_or_else(|| {
             let message = "the manifest's default_concurrency is not a whole number from 1";
@@ -195,7 +197,6 @@ pub(super) fn concurrency(component: &Component<'_>) -> Option<ConcurrencyPlan> 
 
 /// Streams that are not read at the same time.
 #[derive(Debug, Clone, PartialEq)]
-#[allow(dead_code, reason = "read where streams are read at once")]
 pub(super) struct GroupPlan {
     pub name: String,
     pub streams: Vec<String>,
@@ -224,6 +225,30 @@ pub(super) fn groups(source: &Component<'_>) -> Vec<GroupPlan> {
         out.push(GroupPlan { name: name.clone(), streams });
     }
     out
+}
+
+/// Refuses groups in which a stream would wait for its own parent.
+pub(super) fn check_groups(source: &Component<'_>, groups: &[GroupPlan], streams: &[StreamPlan]) {
+    for group in groups {
+        let member = |name: &str| group.streams.iter().any(|have| have == name);
+        for stream in streams.iter().filter(|stream| member(&stream.spec.name)) {
+            if let Some(parent) = ancestors(stream).into_iter().find(|parent| member(parent)) {
+                let name = &stream.spec.name;
+                let message = format!("'{name}' and its parent '{parent}' are both in the group '{}'", group.name);
+                source.refuse("stream_groups", &message, "take one of them out: the child would wait for itself");
+            }
+        }
+    }
+}
+
+fn ancestors(stream: &StreamPlan) -> Vec<&str> {
+    let parents = stream.router.as_ref().map(Router::parents).unwrap_or_default();
+    let mut names = Vec::new();
+    for parent in parents {
+        names.push(parent.plan.spec.name.as_str());
+        names.extend(ancestors(&parent.plan));
+    }
+    names
 }
 
 #[cfg(test)]

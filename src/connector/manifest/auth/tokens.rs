@@ -186,8 +186,13 @@ impl Asking<'_> {
         let facts =
             PageFacts { bounds: None, token: &Value::Null, size: None, partition: None, proof, any_origin: false };
         let call = request::build(engine, &session.login, None, None, self.scope, &facts)?;
-        let judge =
-            ManifestJudge { engine, plan: &session.login.errors, scope: self.scope, waits: self.connector.waits() };
+        let judge = ManifestJudge {
+            engine,
+            plan: &session.login.errors,
+            scope: self.scope,
+            waits: self.connector.waits(),
+            budget: self.connector.budget.as_deref(),
+        };
         let answer = self.send(&call, Some(&judge)).await?;
         let path = session.path.iter().map(|part| self.text(part)).collect::<Result<Vec<_>, _>>()?;
         let found = path.iter().try_fold(&answer, |at, part| match at {
@@ -248,6 +253,7 @@ impl Asking<'_> {
             safe_to_repeat: true,
             max_retries: None,
             judge: judge.map(|judge| judge as &dyn crate::connector::http::Judge),
+            spool: None,
         };
         match connector.gate.fetch(&fetch).await {
             Ok(answer) => answer.json(),

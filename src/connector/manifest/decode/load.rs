@@ -47,6 +47,19 @@ fn plan(kind: &str, component: &Component<'_>) -> Option<DecoderPlan> {
     plan
 }
 
+/// Texts that a table reader of the format takes for nothing.
+const NOTHING: [&str; 19] = [
+    "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA",
+    "NULL", "NaN", "None", "n/a", "nan", "null",
+];
+
+/// The rows of a table that a job leaves, packed or not. `words_stay`: only an empty cell is nothing.
+pub(in crate::connector::manifest) fn table(words_stay: bool) -> DecoderPlan {
+    let words = if words_stay { &NOTHING[..1] } else { &NOTHING[..] };
+    let nulls = words.iter().map(|word| (*word).to_owned()).collect();
+    DecoderPlan::Gzip(Box::new(DecoderPlan::Csv(CsvPlan { encoding: Encoding::Utf8Sig, delimiter: b',', nulls })))
+}
+
 fn csv(component: &Component<'_>) -> Option<CsvPlan> {
     let encoding = encoding(component);
     let delimiter = match component.text("delimiter") {

@@ -11,9 +11,9 @@ mod packed;
 mod text;
 mod xml;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fs::File, io::BufReader};
 
-pub(super) use load::decoder;
+pub(super) use load::{decoder, table};
 use serde_json::{Map, Value, json};
 
 use super::select::Strictness;
@@ -147,6 +147,55 @@ fn parse<'b>(
         DecoderPlan::Gzip(inner) => parse(inner, packed::gunzip(body)?, strictness),
         DecoderPlan::Xml | DecoderPlan::Lines | DecoderPlan::Zip(_) => {
             Err(failed("this decoder cannot read what was unpacked"))
+        }
+    }
+}
+
+/// Reads a file body by body, for as long as `take` wants more. A document that is one is held whole, within the bound for what is
+/// unpacked; rows are not.
+///
+/// # Errors
+/// As [`decode`].
+pub fn each(
+    plan: &DecoderPlan,
+    file: File,
+    head: &Head<'_>,
+    strictness: Strictness,
+    take: &mut dyn FnMut(Piece) -> bool,
+) -> Result<(), ConnectorError> {
+    if let DecoderPlan::Zip(inner) = plan {
+        return packed::zip_files(file, inner, strictness, take);
+    }
+    let body: packed::Bytes<'_> = Box::new(BufReader::new(file));
+    match plan {
+        DecoderPlan::Json | DecoderPlan::Xml | DecoderPlan::Lines => {
+            let body = packed::whole(body)?;
+            drain(decode(plan, &body, head, strictness)?, take).map(|_| ())
+        }
+        DecoderPlan::Gzip(inner) => {
+            let twice = head.headers.get("content-encoding").is_some_and(|packed| packed == "gzip");
+            let unpacked = packed::gunzip(body)?;
+            let unpacked = if twice { packed::gunzip(unpacked)? } else { unpacked };
+            drain(parse(inner, unpacked, strictness)?, take).map(|_| ())
+        }
+        DecoderPlan::Zip(_) | DecoderPlan::JsonItems { .. } | DecoderPlan::JsonLines | DecoderPlan::Csv(_) => {
+            drain(parse(plan, body, strictness)?, take).map(|_| ())
+        }
+    }
+}
+
+/// Hands on each body; whether more are wanted.
+fn drain(decoded: Decoded<'_>, take: &mut dyn FnMut(Piece) -> bool) -> Result<bool, ConnectorError> {
+    match decoded {
+        Decoded::Whole(Value::Array(items)) => Ok(items.into_iter().all(|item| take(Piece::Value(item)))),
+        Decoded::Whole(one) => Ok(take(Piece::Value(one))),
+        Decoded::Stream(pieces) => {
+            for piece in pieces {
+                if !take(piece?) {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
         }
     }
 }

@@ -1,12 +1,15 @@
 //! Gzip and zip, with a bound on what comes out.
 
-use std::io::{BufRead, BufReader, Cursor, Read};
+use std::{
+    fs::File,
+    io::{BufRead, BufReader, Cursor, Read, Seek as _},
+};
 
 use flate2::bufread::MultiGzDecoder;
 use serde_json::Value;
 
-use super::{Decoded, DecoderPlan, Piece, Pieces, Strictness, failed, parse};
-use crate::connector::ConnectorError;
+use super::{Decoded, DecoderPlan, Piece, Pieces, Strictness, drain, failed, parse};
+use crate::connector::{ConnectorError, manifest::job::scratch};
 
 /// Bytes to be read.
 pub(super) type Bytes<'b> = Box<dyn BufRead + Send + 'b>;
@@ -115,6 +118,38 @@ pub(super) fn zip<'b>(
             }
         }
     })))
+}
+
+/// As [`zip`], from a file: each file within is unpacked to one without a name, never into memory.
+///
+/// # Errors
+/// As [`zip`], and what reading the files comes to.
+pub(super) fn zip_files(
+    archive: File,
+    inner: &DecoderPlan,
+    strictness: Strictness,
+    take: &mut dyn FnMut(Piece) -> bool,
+) -> Result<(), ConnectorError> {
+    let mut archive =
+        zip::ZipArchive::new(BufReader::new(archive)).map_err(|_| failed("the answer is not a zip archive"))?;
+    if archive.len() > MAX_FILES {
+        return Err(failed(format!("the zip archive holds more than {MAX_FILES} files")));
+    }
+    let mut left = MAX_UNPACKED;
+    let torn = |_| failed("a file of the zip archive cannot be unpacked");
+    for index in 0..archive.len() {
+        let mut unpacked = scratch::file().map_err(torn)?;
+        let entry = archive.by_index(index).map_err(|_| failed("a file of the zip archive cannot be unpacked"))?;
+        let size = std::io::copy(&mut entry.take(left + 1), &mut unpacked).map_err(torn)?;
+        left = left
+            .checked_sub(size)
+            .ok_or_else(|| failed(format!("the zip archive unpacks to more than {MAX_UNPACKED} bytes")))?;
+        unpacked.rewind().map_err(torn)?;
+        if !drain(parse(inner, Box::new(BufReader::new(unpacked)), strictness)?, take)? {
+            break;
+        }
+    }
+    Ok(())
 }
 
 fn boxed<'b>(items: Vec<Value>) -> Pieces<'b> {

@@ -87,7 +87,7 @@ impl ManifestConnector {
         let mut request = assemble::listing(loader.retriever.spec.name.clone(), now);
         request.traffic = Arc::clone(traffic);
         loop {
-            let page = delegate::placed_page(self, &loader.retriever, &request).await?.1;
+            let page = delegate::placed_page(self, &loader.retriever, &request, None).await?.1;
             let record = page.items.into_iter().find_map(|item| match item {
                 Item::Record(record) => Some(record.payload),
                 Item::Broken(_) => None,
