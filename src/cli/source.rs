@@ -51,6 +51,7 @@ pub async fn run(app: &App, command: &SourceCommand) -> Done {
                     .map_err(|wrong| Failure::usage(format!("{}: {}", file.display(), wrong.join("; "))))?,
                 None => ConfiguredCatalog {
                     streams: loaded.streams().iter().map(|s| (s.name.clone(), SyncMode::FullRefresh)).collect(),
+                    schemas: serde_json::Map::new(),
                 },
             };
             let states = state.as_deref().map(json).transpose()?.map(|document| source::states(&document));

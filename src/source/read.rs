@@ -47,7 +47,7 @@ impl Source {
         out: &Out<impl Write + Send>,
     ) -> io::Result<Read> {
         let mut read = Read { records: 0, failed: Vec::new() };
-        for (name, mode) in &catalog.streams {
+        for (name, _) in &catalog.streams {
             let now = || self.gate.clock().now().micros() / 1000;
             if self.connector.stream(name).is_none() {
                 let text = format!("the manifest has no stream '{name}'");
@@ -55,8 +55,11 @@ impl Source {
                 read.failed.push(name.clone());
                 continue;
             }
+            if let Some(schema) = catalog.schemas.get(name) {
+                self.connector.want_schema(name, schema.clone());
+            }
             out.line(&message::status(name, "STARTED", now()))?;
-            match self.stream(name, *mode, states.get(name), clock, out).await {
+            match self.stream(name, states.get(name), clock, out).await {
                 Ok(records) => {
                     read.records += records;
                     out.line(&message::status(name, "COMPLETE", now()))?;
@@ -76,7 +79,6 @@ impl Source {
     async fn stream(
         &self,
         name: &str,
-        mode: SyncMode,
         state: Option<&Value>,
         clock: &Arc<SourceClock>,
         out: &Out<impl Write + Send>,
@@ -86,9 +88,9 @@ impl Source {
         let given = state.filter(|state| has_cursor && state.as_object().is_some_and(|fields| !fields.is_empty()));
         let mut request = PullRequest {
             stream: name.to_owned(),
-            // A platform that wants everything again gives no state; what it gives is used.
+            // A platform that wants everything again gives no state; what it gives is used, whatever the mode.
             mode: if has_cursor { SyncMode::Incremental } else { SyncMode::FullRefresh },
-            cursor: given.filter(|_| mode == SyncMode::Incremental).cloned(),
+            cursor: given.cloned(),
             position: None,
             started_at: self.gate.clock().now(),
             limit: None,

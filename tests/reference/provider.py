@@ -8,6 +8,8 @@ import json
 import threading
 import urllib.parse
 
+import provider_windows
+
 DAYS = [f"2026-01-{day:02d}" for day in range(1, 32)]
 
 
@@ -177,6 +179,9 @@ class Provider(http.server.BaseHTTPRequestHandler):
             return 200, {}, {"data": {"access_token": "token-1", "expires_in": 3600}}
         if kind == "login":
             return 200, {}, {"session": {"id": "session-1"}}
+        found = provider_windows.answer(parts, asked, turn, people)
+        if found:
+            return found
         return 404, {}, {"message": f"there is no {path}"}
 
 

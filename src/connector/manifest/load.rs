@@ -9,9 +9,11 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::{
-    budget, decode,
+    budget,
     engine::{Engine, Scope, Template},
-    load_partitions, load_request, load_selector, load_slicing,
+    load_partitions,
+    load_retriever::{self, Retrieved},
+    load_slicing,
     partition::Router,
     plan::{IdentityPlan, Promises, StreamPlan},
     propagate,
@@ -267,38 +269,31 @@ pub(super) fn stream(component: &Component<'_>) -> Option<StreamPlan> {
         let remedy = "write the schema down, or leave it out";
         component.refuse("schema_loader", "only schemas that stand in the manifest are read in this version", remedy);
     }
-    let cursor = component
-        .child("incremental_sync", &["DatetimeBasedCursor"], false)
-        .map(|(_, component)| load_slicing::cursor(&component));
+    let cursor = component.child("incremental_sync", &["DatetimeBasedCursor", "IncrementingCountCursor"], false).map(
+        |(kind, component)| match kind {
+            "IncrementingCountCursor" => load_slicing::counting(&component),
+            _ => load_slicing::cursor(&component),
+        },
+    );
     let transformations = transform::transformations(component, "transformations");
     let promises = component.node.get("x-tidegate").map_or_else(Promises::default, |node| promises(component, node));
     if promises.max_slice_records.is_some() && !promises.ordered_by_cursor {
         component.refuse("x-tidegate", "max_slice_records needs ordered_by_cursor", "declare the order, or use a step");
     }
 
-    let retriever = component.child("retriever", &["SimpleRetriever"], true).and_then(|(_, retriever)| {
-        let request = retriever
-            .child("requester", &["HttpRequester"], true)
-            .and_then(|(_, requester)| load_request::requester(&requester));
-        let selector = retriever
-            .child("record_selector", &["RecordSelector"], true)
-            .and_then(|(_, c)| load_selector::selector(&c));
-        let paginator = retriever
-            .child("paginator", &["DefaultPaginator", "NoPagination"], false)
-            .and_then(|(kind, paginator)| load_slicing::paginator(kind, &paginator));
-        let decoder = decode::decoder(&retriever, "decoder");
-        let router = load_partitions::router(&retriever);
-        let slice_once = retriever.truth("ignore_stream_slicer_parameters_on_paginated_requests");
-        retriever.finish(&["name", "primary_key"]);
-        Some((request?, selector?, paginator, decoder?, router, slice_once))
-    });
+    let retriever = component
+        .child("retriever", &["SimpleRetriever"], true)
+        .and_then(|(_, retriever)| load_retriever::retriever(&retriever));
+    let router = retriever.as_ref().and_then(|retriever| retriever.router.as_ref());
+    let old_states = load_partitions::old_states(component, router, cursor.is_some());
     component.finish(&[]);
-    let (request, selector, paginator, decoder, router, slice_once) = retriever?;
+    let Retrieved { request, selector, paginator, decoder, router, slice_once, detours } = retriever?;
     // A cursor was declared but could not be read: that is a problem already, not a stream without a cursor.
     let cursor = match cursor {
         Some(cursor) => Some(cursor?),
         None => None,
     };
+    load_retriever::with_cursor(component, router.as_ref(), &decoder, &detours, cursor.as_ref());
     let sync_modes = match cursor {
         Some(_) => vec![SyncMode::FullRefresh, SyncMode::Incremental],
         None => vec![SyncMode::FullRefresh],
@@ -319,6 +314,31 @@ pub(super) fn stream(component: &Component<'_>) -> Option<StreamPlan> {
         router,
         global_cursor,
         slice_once,
+        detours,
+        old_states,
+    })
+}
+
+/// A retriever by itself as a stream that is read whole.
+pub(super) fn plan_of(name: &str, retriever: &Component<'_>) -> Option<StreamPlan> {
+    let Retrieved { request, selector, paginator, decoder, slice_once, detours, .. } =
+        load_retriever::retriever(retriever)?;
+    let sync_modes = vec![SyncMode::FullRefresh];
+    let name = name.to_owned();
+    Some(StreamPlan {
+        spec: StreamSpec { name, primary_key: Vec::new(), sync_modes, cursor_field: None, json_schema: None },
+        request,
+        decoder,
+        selector,
+        paginator,
+        cursor: None,
+        transformations: Vec::new(),
+        promises: Promises::default(),
+        router: None,
+        global_cursor: false,
+        slice_once,
+        detours,
+        old_states: None,
     })
 }
 

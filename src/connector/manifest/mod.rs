@@ -11,9 +11,11 @@ mod auth;
 mod body;
 #[allow(dead_code, reason = "the reader core calls these; each is tested by itself")]
 mod budget;
+mod clamp;
 mod config_rules;
 pub mod datetime;
 mod decode;
+mod detour;
 mod dpath;
 pub mod duration;
 mod engine;
@@ -25,9 +27,12 @@ mod literal_number;
 mod literal_reader;
 mod load;
 mod load_auth;
+mod load_detours;
 mod load_errors;
 mod load_partitions;
+mod load_properties;
 mod load_request;
+mod load_retriever;
 mod load_selector;
 mod load_slicing;
 mod normalise;
@@ -37,14 +42,16 @@ mod partition;
 mod place;
 mod plan;
 mod propagate;
-#[allow(dead_code, reason = "the reader core calls these; each is tested by itself")]
 mod properties;
 mod pull;
 mod pull_answer;
+mod pull_detours;
 mod pull_partitions;
+mod pull_properties;
 pub mod python;
 mod reader;
 mod request;
+mod request_body;
 mod resolve;
 #[allow(dead_code, reason = "the reader core calls these; each is tested by itself")]
 mod schema;
@@ -197,6 +204,12 @@ impl ManifestConnector {
             renewals: std::sync::Mutex::default(),
             manner: Manner::Reference,
         })
+    }
+
+    /// The schema that a platform's catalogue wants of a stream: fields that it leaves out are not asked for, where the manifest says
+    /// so.
+    pub fn want_schema(&self, stream: &str, schema: Value) {
+        self.parents.want_schema(stream, schema);
     }
 
     /// The configuration as renewed tokens changed it since the last call; `None`: nothing changed.

@@ -14,8 +14,9 @@ use serde_json::Value;
 use super::{
     ManifestConnector,
     partition::{
-        Parent,
+        Parent, Partition, RouterPlace,
         state::States,
+        union::Unions,
         walk::{ParentPage, ParentPages},
     },
     place::Place,
@@ -23,7 +24,7 @@ use super::{
 };
 use crate::{
     connector::{ConnectorError, PullRequest},
-    domain::{cursor::Position, status::SyncMode},
+    domain::{clock::Timestamp, cursor::Position, status::SyncMode},
 };
 
 /// Pages kept: one for each level of nesting, and some for products.
@@ -37,9 +38,48 @@ type Key = (String, Value);
 pub(super) struct Kept {
     pages: Mutex<VecDeque<(Key, Arc<ParentPage>)>>,
     cursors: Mutex<HashMap<String, Value>>,
+    /// Names of fields that endpoints gave, by stream and run.
+    names: Mutex<HashMap<(String, Timestamp), Arc<Vec<String>>>>,
+    /// The schemas that a catalogue wants of streams.
+    schemas: Mutex<HashMap<String, Arc<Value>>>,
+    pub unions: Unions,
+    /// The partitions that a run gave, with the place of each, by stream.
+    given: Mutex<HashMap<(String, Timestamp), HashMap<String, RouterPlace>>>,
 }
 
 impl Kept {
+    pub fn names(&self, key: &(String, Timestamp)) -> Option<Arc<Vec<String>>> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+    }
+
+    pub fn keep_names(&self, key: (String, Timestamp), names: Vec<String>) -> Arc<Vec<String>> {
+        let names = Arc::new(names);
+        let mut kept = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        // An earlier run's are of no use to a later one.
+        kept.retain(|(stream, _), _| *stream != key.0);
+        kept.insert(key, Arc::clone(&names));
+        names
+    }
+
+    /// Whether the run gave that partition at another place before. What is not remembered was not given.
+    pub fn given_before(&self, run: &(String, Timestamp), partition: &Partition, place: &RouterPlace) -> bool {
+        let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
+        // An earlier run's are of no use to a later one.
+        given.retain(|(stream, at), _| *stream != run.0 || *at == run.1);
+        let key = serde_json::to_string(&partition.fields).unwrap_or_default();
+        let first = given.entry(run.clone()).or_default().entry(key).or_insert_with(|| place.clone());
+        first != place
+    }
+
+    /// The schema that a catalogue wants of a stream; none where there is no catalogue.
+    pub fn schema(&self, stream: &str) -> Option<Arc<Value>> {
+        self.schemas.lock().unwrap_or_else(PoisonError::into_inner).get(stream).cloned()
+    }
+
+    pub fn want_schema(&self, stream: &str, schema: Value) {
+        self.schemas.lock().unwrap_or_else(PoisonError::into_inner).insert(stream.to_owned(), Arc::new(schema));
+    }
+
     /// The cursor that a parent's pages came to.
     pub fn cursor(&self, parent: &str) -> Option<Value> {
         self.cursors.lock().unwrap_or_else(PoisonError::into_inner).get(parent).cloned()

@@ -2,11 +2,13 @@
 //!
 //! Owns the shapes that loading fills and pulling follows. Refuses behaviour.
 
+use serde_json::Value;
+
 use super::{
-    auth::Auth, datetime::Format, decode::DecoderPlan, engine::Template, errors::ErrorPlan, partition::Router,
-    select::Selector, transform::Transformation,
+    auth::Auth, clamp::ClampPlan, datetime::Format, decode::DecoderPlan, detour::DetourPlan, engine::Template,
+    errors::ErrorPlan, partition::Router, properties::PropertiesPlan, select::Selector, transform::Transformation,
 };
-use crate::connector::StreamSpec;
+use crate::{connector::StreamSpec, domain::clock::Timestamp};
 
 /// How one stream is read.
 pub(super) struct StreamPlan {
@@ -24,6 +26,17 @@ pub(super) struct StreamPlan {
     pub global_cursor: bool,
     /// Later pages of a slice are asked for by their token alone.
     pub slice_once: bool,
+    /// What the retriever does where a listing cannot be read as it is.
+    pub detours: DetourPlan,
+    /// The field of the partition that keys of old states stand for.
+    pub old_states: Option<Template>,
+}
+
+impl StreamPlan {
+    /// Whether a first reading takes the first pages of children from their parents' records.
+    pub fn reads_lazily(&self) -> bool {
+        matches!(&self.router, Some(Router::Parents(parents)) if parents.iter().any(|parent| !parent.inside.is_empty()))
+    }
 }
 
 /// What `x-tidegate` of a stream tells beyond the format.
@@ -42,8 +55,10 @@ pub(super) struct Promises {
 pub(super) struct RequestPlan {
     pub url: UrlPlan,
     pub post: bool,
-    pub headers: Vec<(Template, Template)>,
-    pub parameters: Vec<(Template, Template)>,
+    pub headers: Inputs,
+    pub parameters: Inputs,
+    /// The fields that are asked for, where they are named apart.
+    pub properties: Option<Box<PropertiesPlan>>,
     pub body: BodyPlan,
     pub auth: Auth,
     pub errors: ErrorPlan,
@@ -64,6 +79,13 @@ impl RequestPlan {
 pub(super) enum UrlPlan {
     Whole(Template),
     Joined { base: Template, path: Option<Template> },
+}
+
+/// Parameters or headers.
+pub(super) enum Inputs {
+    Each(Vec<(Template, Template)>),
+    /// One template that gives an object.
+    Whole(Template),
 }
 
 pub(super) enum BodyPlan {
@@ -110,9 +132,19 @@ pub(super) enum TokenOption {
 }
 
 pub(super) enum Strategy {
-    Offset { on_first: bool },
-    Page { first: i64, on_first: bool },
-    Cursor { value: Template, stop: Option<Template> },
+    Offset {
+        on_first: bool,
+    },
+    Page {
+        first: i64,
+        on_first: bool,
+    },
+    /// `after`: a template names the last record or how many there were, which the selector knows.
+    Cursor {
+        value: Template,
+        stop: Option<Template>,
+        after: bool,
+    },
 }
 
 pub(super) struct CursorPlan {
@@ -138,7 +170,34 @@ pub(super) struct CursorPlan {
     pub client_side: bool,
     /// The newest come first: reading ends where the cursor is reached.
     pub data_feed: bool,
+    /// It counts: instants stand for whole numbers, a microsecond for one.
+    pub counts: bool,
+    pub clamping: Option<ClampPlan>,
+    /// The provider refuses a window that ends where it begins.
+    pub strictly: bool,
 }
+
+impl CursorPlan {
+    /// As it stands in states and slices.
+    pub fn told(&self, at: Timestamp) -> Value {
+        match (self.counts, at.micros()) {
+            (true, NO_END) => Value::from("inf"),
+            (true, count) => Value::from(count),
+            (false, _) => Value::String(self.format.format(at)),
+        }
+    }
+
+    /// What a state's or a record's value stands for, in the first of the formats that it fits.
+    pub fn heard(&self, value: &Value) -> Option<Timestamp> {
+        if self.counts {
+            return value.as_i64().filter(|count| count.abs() < NO_END).and_then(Timestamp::from_micros);
+        }
+        self.record_formats.iter().chain([&self.format]).find_map(|format| format.parse_value(value))
+    }
+}
+
+/// What counts has no end; as the number of microseconds that stands for it.
+pub(super) const NO_END: i64 = 8_000_000_000_000_000_000;
 
 /// A time from the configuration, with its limits.
 pub(super) struct Bound {
@@ -146,6 +205,8 @@ pub(super) struct Bound {
     pub format: Option<Format>,
     pub at_least: Option<Template>,
     pub at_most: Option<Template>,
+    /// It is a whole number.
+    pub counts: bool,
 }
 
 /// How the provider is asked who we are.

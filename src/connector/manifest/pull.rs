@@ -5,27 +5,27 @@
 
 use std::sync::Arc;
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use secrecy::SecretString;
 use serde_json::{Map, Value, json};
-use sha2::{Digest as _, Sha256};
 
 use super::{
     ManifestConnector, Manner,
     engine::Scope,
-    extract, paginate,
+    paginate,
     parents::Placed,
-    partition::state::States,
+    partition::state::{self, States},
     place::Place,
     plan::{CursorPlan, StreamPlan},
+    pull_answer::Taken,
+    pull_partitions::Closed,
     request::{self, PageFacts, Proof},
-    select::{self, Selected},
+    select::Selected,
     slices::{self, Cut, Window},
 };
 use crate::{
     connector::{
         ConnectorError, ErrorKind, Page, PullRequest,
-        http::{Answer, Call, TakenFor},
+        http::{Answer, Call},
     },
     domain::{clock::Timestamp, cursor::Cursor, status::SyncMode},
 };
@@ -44,6 +44,8 @@ pub(super) struct Pull<'a> {
     pub(super) states: Option<States>,
     /// The cursor that the pull begins with, for streams with one cursor.
     pub(super) begun: Option<Timestamp>,
+    /// What is read joins what was read before.
+    joined: bool,
 }
 
 /// Partitions that were read to their end wait for so many others, so that a long state is not written with each of them.
@@ -62,20 +64,38 @@ impl<'a> Pull<'a> {
             return Err(ConnectorError::new(ErrorKind::Settings, message));
         }
         let states = plan.cursor.as_ref().filter(|_| plan.router.is_some());
-        let states = states.map(|cursor| States::read(&cursor.field, request.cursor.as_ref(), plan.global_cursor));
+        let old = plan.old_states.as_ref().zip(plan.cursor.as_ref()).zip(request.cursor.as_ref());
+        let old = match old {
+            Some(((key, cursor), state)) => state::migrated(&engine.text(key, &scope)?, &cursor.field, state),
+            None => None,
+        };
+        let states = states
+            .map(|cursor| States::read(&cursor.field, old.as_ref().or(request.cursor.as_ref()), plan.global_cursor));
         let given = match (&plan.cursor, &request.cursor) {
             (Some(cursor), Some(state)) if states.is_none() => Some(slices::cursor_instant(cursor, state)?),
             (Some(_), _) | (None, _) => None,
         };
-        let cut =
-            plan.cursor.as_ref().map(|cursor| slices::cut(engine, cursor, &scope, request.started_at)).transpose()?;
+        let bounded = connector.manner == Manner::Daemon;
+        let cut = plan.cursor.as_ref().map(|cursor| slices::cut(engine, cursor, &scope, request.started_at, bounded));
+        let cut = cut.transpose()?;
         let begun = match (&plan.cursor, connector.manner) {
             (Some(cursor), Manner::Reference) if states.is_none() => {
                 Some(slices::beginning(engine, cursor, &scope, given)?)
             }
             _ => None,
         };
-        Ok(Self { connector, plan, request, scope, given, cut, states, begun })
+        let mut pull = Self { connector, plan, request, scope, given, cut, states, begun, joined: true };
+        pull.joined = begun.map_or(Ok(true), |begun| pull.joins(begun))?;
+        Ok(pull)
+    }
+
+    /// Whether what is read after a cursor joins it: clamped windows may leave a gap, beyond which the reference's states do not go.
+    pub(super) fn joins(&self, begun: Timestamp) -> Result<bool, ConnectorError> {
+        let (Some(plan), Some(cut), Manner::Reference) = (&self.plan.cursor, &self.cut, self.connector.manner) else {
+            return Ok(true);
+        };
+        let start = slices::start(&self.connector.loaded.engine, plan, &self.scope, Some(begun))?;
+        Ok(cut.joins(begun, start))
     }
 
     pub async fn page(&self) -> Result<Page, ConnectorError> {
@@ -84,11 +104,12 @@ impl<'a> Pull<'a> {
 
     /// The page with the place that it was read at; a stream without any partition has none.
     pub async fn placed_page(&self) -> Result<Placed, ConnectorError> {
+        let mut closed = Closed::new();
         let place = match &self.request.position {
             Some(position) => Some(Place::read(position)?),
-            None => self.first_place().await?,
+            None => self.first_place(&mut closed).await?,
         };
-        let Some(place) = place else { return Ok((None, self.nothing())) };
+        let Some(place) = place else { return Ok((None, self.nothing(closed))) };
         if place.window().is_some() != self.plan.cursor.is_some()
             || place.part().is_some() != self.plan.router.is_some()
         {
@@ -97,40 +118,63 @@ impl<'a> Pull<'a> {
                 "the position is of another form of the stream",
             ));
         }
+        place.detour.goes_on()?;
         let scope = self.slice_scope(&place);
-        let answer = self.ask(&place, &scope).await?;
-        let page = self.read(place.clone(), &scope, &answer).await?;
+        if let Some(properties) = &self.plan.request.properties {
+            let page = self.by_properties(properties, place.clone(), &scope).await?;
+            return Ok((Some(place), page));
+        }
+        let answer = match self.inside_parent(&place).await? {
+            Some(answer) => answer,
+            None => self.ask(&place, &scope, None).await?,
+        };
+        if let Some(page) = self.detour(place.clone(), answer.taken_for) {
+            return Ok((Some(place), page?));
+        }
+        let taken = self.take(&place, &scope, &answer, false)?;
+        let page = self.went(place.clone(), taken).await?;
         Ok((Some(place), page))
     }
 
-    async fn first_place(&self) -> Result<Option<Place>, ConnectorError> {
+    async fn first_place(&self, closed: &mut Closed) -> Result<Option<Place>, ConnectorError> {
         if self.plan.router.is_some() {
-            return self.partition_after(None, None, None).await;
+            // Only what was never read is taken from the parents' own records.
+            let lazy = self.plan.reads_lazily() && self.request.cursor.is_none();
+            return self.partition_after(None, (None, None), lazy, closed).await;
         }
         let from = self.given.filter(|_| self.request.mode == SyncMode::Incremental);
-        self.slice_from(from).map(Some)
+        self.slice_from(from)
     }
 
-    /// The first place of a reading that begins at a cursor.
-    pub(super) fn slice_from(&self, from: Option<Timestamp>) -> Result<Place, ConnectorError> {
+    /// The first place of a reading that begins at a cursor; `None`: there is no window to ask for.
+    pub(super) fn slice_from(&self, from: Option<Timestamp>) -> Result<Option<Place>, ConnectorError> {
         let engine = &self.connector.loaded.engine;
         let window = match (&self.plan.cursor, &self.cut) {
-            (Some(plan), Some(cut)) => Some(cut.first(slices::start(engine, plan, &self.scope, from)?)),
+            (Some(plan), Some(cut)) => match cut.first(slices::start(engine, plan, &self.scope, from)?) {
+                Some(window) => Some(window),
+                // The daemon asks for an instant rather than for nothing.
+                None if self.connector.manner == Manner::Daemon && cut.clamp.is_none() => {
+                    Some(Window { start: cut.upto, end: cut.upto })
+                }
+                None => return Ok(None),
+            },
             (None, _) | (_, None) => None,
         };
         let paginator = self.plan.paginator.as_ref();
         let size = paginator.map(|p| paginate::size(engine, p, &self.scope, self.request.limit)).transpose()?.flatten();
-        Ok(Place::first(window, size, self.first_token()))
+        let mut place = Place::first(window, size, self.first_token());
+        place.counts = self.plan.cursor.as_ref().is_some_and(|cursor| cursor.counts);
+        Ok(Some(place))
     }
 
-    fn first_token(&self) -> Value {
+    pub(super) fn first_token(&self) -> Value {
         paginate::first_token(self.plan.paginator.as_ref())
     }
 
     /// The bounds of the place's window, in the cursor's own format.
-    fn bounds(&self, place: &Place) -> Option<(String, String)> {
+    fn bounds(&self, place: &Place) -> Option<(Value, Value)> {
         let (cursor, window) = (self.plan.cursor.as_ref()?, place.window()?);
-        Some((cursor.format.format(window.start), cursor.format.format(window.end)))
+        Some((cursor.told(window.start), cursor.told(window.end)))
     }
 
     fn slice_scope(&self, place: &Place) -> Scope {
@@ -140,8 +184,8 @@ impl<'a> Pull<'a> {
             extra.clone_from(&read.extra);
         }
         if let (Some(cursor), Some((start, end))) = (&self.plan.cursor, self.bounds(place)) {
-            bounds.insert(cursor.start_name.clone(), Value::String(start));
-            bounds.insert(cursor.end_name.clone(), Value::String(end));
+            bounds.insert(cursor.start_name.clone(), start);
+            bounds.insert(cursor.end_name.clone(), end);
         }
         let all: Map<String, Value> = partition.iter().chain(&bounds).map(|(k, v)| (k.clone(), v.clone())).collect();
         let parts = [partition, bounds, extra].map(|fields| Arc::new(Value::Object(fields)));
@@ -152,14 +196,21 @@ impl<'a> Pull<'a> {
         scope.with("next_page_token", &Arc::new(json!({"next_page_token": place.token.clone()})))
     }
 
-    async fn ask(&self, place: &Place, scope: &Scope) -> Result<Answer, ConnectorError> {
+    /// Asks for the page at that place; for these fields only, where the requester names them.
+    pub(super) async fn ask(
+        &self,
+        place: &Place,
+        scope: &Scope,
+        properties: Option<&[String]>,
+    ) -> Result<Answer, ConnectorError> {
         let bounds = self.bounds(place);
         let now = self.connector.gate.clock().now();
         let make = |secret: Option<&SecretString>, session: Option<&SecretString>| -> Result<Call, ConnectorError> {
             let config = self.connector.config_with(secret)?;
             let by_token = self.plan.slice_once && !place.token.is_null();
             let facts = PageFacts {
-                bounds: bounds.as_ref().filter(|_| !by_token).map(|(start, end)| (start.as_str(), end.as_str())),
+                bounds: bounds.as_ref().filter(|_| !by_token).map(|(start, end)| (start, end)),
+                properties,
                 token: &place.token,
                 size: place.size,
                 partition: self.plan.router.as_ref().zip(place.partition()).filter(|_| !by_token),
@@ -178,54 +229,19 @@ impl<'a> Pull<'a> {
         self.connector.send(&self.plan.request, &self.request.traffic, &make, scope).await
     }
 
-    async fn read(&self, place: Place, scope: &Scope, answer: &Answer) -> Result<Page, ConnectorError> {
-        let engine = &self.connector.loaded.engine;
-        let selector = &self.plan.selector;
-        if answer.taken_for == TakenFor::Reset {
-            return self.begun_anew(place);
-        }
-        let ignored = answer.taken_for == TakenFor::Nothing;
-        let nothing = ignored || answer.status == 204 && answer.body.is_empty();
-        let (body, broken) = if nothing { (Value::Null, Vec::new()) } else { self.body(answer)? };
-        let body = Arc::new(body);
-        let total =
-            self.plan.promises.total.as_ref().and_then(|path| path.iter().try_fold(&*body, |at, step| at.get(step)));
-        let total = total.and_then(Value::as_i64);
-
-        let (count, last_record) = select::peek(engine, selector, scope, &body)?;
-        let token = match &self.plan.paginator {
-            None => None,
-            Some(_) if ignored => None,
-            Some(paginator) => {
-                let seen = paginate::Seen {
-                    response: &body,
-                    headers: &answer.headers,
-                    records: count,
-                    last_record,
-                    size: place.size,
-                    token: &place.token,
-                };
-                paginate::next_token(engine, paginator, scope, seen)?
-            }
-        };
-        // A stream of records that has none is an empty one: nothing is missing.
-        let optional = self.plan.promises.records_optional || nothing || !self.plan.decoder.is_whole();
-        let body = Arc::unwrap_or_clone(body);
-        let records = match self.connector.manner {
-            Manner::Daemon => select::extract(engine, selector, scope, body, optional, &answer.asked)?,
-            Manner::Reference => {
-                let bodies = match body {
-                    Value::Array(items) if !self.plan.decoder.is_whole() => items,
-                    whole => extract::bodies(whole),
-                };
-                select::extract_leniently(engine, selector, scope, bodies)?.0
-            }
-        };
-        let mut selected = select::select(engine, self.plan, scope, records, place.page)?;
-        selected.items.extend(broken);
-        let (token, selected) = self.held_against_cursor(&place, token, selected)?;
-        let fingerprint = fingerprint(&answer.body);
-        self.turn(place, selected, Turn { count, token, total, fingerprint }).await
+    /// From what was taken of an answer to the page: what the cursor has not seen, and where the pull goes on.
+    pub(super) async fn went(&self, mut place: Place, mut taken: Taken) -> Result<Page, ConnectorError> {
+        let again = !taken.over && self.reaches_limit(&mut place, &taken.selected);
+        let reached = self.plan.cursor.as_ref().is_some_and(|cursor| cursor.data_feed)
+            && self.held_against_cursor(&place, &mut taken.selected)?;
+        place.size = place.detour.page_was_read(self.plan.detours.smaller.as_ref(), place.size);
+        let Taken { selected, count, token, total, fingerprint, failure, .. } = taken;
+        self.turn(
+            place,
+            selected,
+            Turn { count, token: token.filter(|_| !reached), total, fingerprint, again, failure },
+        )
+        .await
     }
 
     /// From the page's facts to where the pull goes on, and how far the cursor may.
@@ -249,7 +265,13 @@ impl<'a> Pull<'a> {
         place.total = turn.total.or(place.total);
         let latest = place.latest;
         let part = place.part().cloned();
-        let next = if moved_up {
+        let next = if turn.failure.is_some() {
+            place.detour.failure = turn.failure;
+            place.page += 1;
+            Some(place)
+        } else if turn.again {
+            Some(self.begun_again(place))
+        } else if moved_up {
             place.latest = before;
             Some(place.ask_again(before, self.first_token(), true)?)
         } else {
@@ -263,9 +285,7 @@ impl<'a> Pull<'a> {
                     Some(place.ask_again(from, self.first_token(), false)?)
                 }
                 Some(token) => Some(place.next_page(token, turn.count, &turn.fingerprint)?),
-                None => window
-                    .and_then(|window| self.cut?.next(window))
-                    .map(|window| place.next_slice(window, self.first_token())),
+                None => self.after_window(place, window, self.cut),
             }
         };
 
@@ -279,7 +299,7 @@ impl<'a> Pull<'a> {
                 next: next.map(|next| next.position()),
                 resumable,
                 cursor,
-                window: window.map(|window| (window.start, window.end)),
+                window: self.told_window(window),
                 provider_total: None,
                 story,
             });
@@ -305,7 +325,7 @@ impl<'a> Pull<'a> {
             next: next.map(|next| next.position()),
             resumable,
             cursor,
-            window: window.map(|window| (window.start, window.end)),
+            window: self.told_window(window),
             provider_total: turn.total.filter(|_| whole && first_page),
             story,
         })
@@ -319,21 +339,6 @@ impl<'a> Pull<'a> {
         }
     }
 
-    /// The provider no longer knows the listing: it is asked again from its beginning, or from the latest value seen.
-    fn begun_anew(&self, place: Place) -> Result<Page, ConnectorError> {
-        let from = place.latest;
-        let next = place.ask_again(from, self.first_token(), true)?;
-        Ok(Page {
-            items: Vec::new(),
-            next: Some(next.position()),
-            resumable: false,
-            cursor: None,
-            window: None,
-            provider_total: None,
-            story: format!("{}: the listing begins anew, as the manifest asks", self.plan.spec.name),
-        })
-    }
-
     /// The next page of this query would lie beyond what the provider gives for one query.
     fn cap_reached(&self, place: &Place, count: u64) -> bool {
         let size = place.size.unwrap_or(count);
@@ -341,21 +346,29 @@ impl<'a> Pull<'a> {
     }
 
     /// The cursor at that instant: not beyond the window or the run, not before the one that was given.
-    fn cursor(&self, plan: &CursorPlan, micros: i64, window: Window) -> Cursor {
+    pub(super) fn cursor(&self, plan: &CursorPlan, micros: i64, window: Window) -> Cursor {
         let at = Timestamp::from_micros(micros).unwrap_or(window.start);
-        let at = match self.connector.manner {
-            Manner::Daemon => at.min(window.end).min(self.request.started_at),
+        let at = match (self.connector.manner, plan.counts) {
+            (Manner::Daemon, true) => at,
+            (Manner::Daemon, false) => at.min(window.end).min(self.request.started_at),
             // The latest value that was seen, wherever it lies; never before where the pull began.
-            Manner::Reference => self.begun.map_or(at, |begun| at.max(begun)),
+            (Manner::Reference, _) => self.begun.map_or(at, |begun| if self.joined { at.max(begun) } else { begun }),
         };
-        let text = plan.format.format(self.given.map_or(at, |given| at.max(given)));
+        let told = plan.told(self.given.map_or(at, |given| at.max(given)));
         // The format may be coarser than the instant: the order is that of what is written down.
-        let order = plan.format.parse(&text).map(Timestamp::micros);
-        Cursor { state: json!({plan.field.as_str(): text}), order }
+        let order = plan.heard(&told).map(Timestamp::micros);
+        // What else the state held stays in it, as the reference has it.
+        let mut state = match (&self.request.cursor, self.connector.manner) {
+            (Some(Value::Object(state)), Manner::Reference) => state.clone(),
+            _ => Map::new(),
+        };
+        state.insert(plan.field.clone(), told);
+        Cursor { state: Value::Object(state), order }
     }
 
     fn story(&self, place: &Place, selected: &Selected) -> String {
-        let window = place.window().map(|window| format!(" {}..{}", window.start, window.end)).unwrap_or_default();
+        let window = self.told_window(place.window());
+        let window = window.map(|(start, end)| format!(" {start}..{end}")).unwrap_or_default();
         let filtered = if selected.filtered > 0 {
             format!(", {} left out by the manifest", selected.filtered)
         } else {
@@ -372,13 +385,12 @@ struct Turn {
     token: Option<Value>,
     total: Option<i64>,
     fingerprint: String,
+    /// The listing begins anew.
+    again: bool,
+    /// Why there is no next page although there should be one.
+    failure: Option<String>,
 }
 
 fn is_sorted(before: Option<i64>, values: impl Iterator<Item = i64>) -> bool {
     before.into_iter().chain(values).is_sorted()
-}
-
-/// Enough of a hash to tell two pages apart.
-fn fingerprint(body: &[u8]) -> String {
-    STANDARD.encode(&Sha256::digest(body)[..16])
 }

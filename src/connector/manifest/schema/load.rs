@@ -56,7 +56,7 @@ fn dynamic(component: &Component<'_>) -> Option<DynamicPlan> {
     // Read by who asks the provider.
     component.tolerate("retriever");
     let filter = component.child("schema_filter", &["RecordFilter"], false).and_then(|(_, filter)| {
-        let condition = filter.template("condition", true);
+        let condition = filter.condition("condition", true);
         filter.finish(&[]);
         condition
     });
@@ -97,7 +97,7 @@ fn type_rule(rule: &Component<'_>) -> Option<TypeRule> {
             Some(Target::Named(names))
         }
     };
-    let condition = rule.template("condition", false);
+    let condition = rule.condition("condition", false);
     rule.finish(&[]);
     Some(TypeRule { current, target: target?, condition })
 }
