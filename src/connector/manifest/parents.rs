@@ -33,41 +33,44 @@ const KEPT: usize = 16;
 /// Which page of which parent.
 type Key = (String, Value);
 
+/// One run of one plan, by the plan's address: a stream and a parent of the same name are two.
+pub(super) type Run = (usize, Timestamp);
+
 /// What is remembered between the pages of a pull; losing it costs requests, never records.
 #[derive(Default)]
 pub(super) struct Kept {
     pages: Mutex<VecDeque<(Key, Arc<ParentPage>)>>,
     cursors: Mutex<HashMap<String, Value>>,
     /// Names of fields that endpoints gave, by stream and run.
-    names: Mutex<HashMap<(String, Timestamp), Arc<Vec<String>>>>,
+    names: Mutex<HashMap<Run, Arc<Vec<String>>>>,
     /// The schemas that a catalogue wants of streams.
     schemas: Mutex<HashMap<String, Arc<Value>>>,
     pub unions: Unions,
     /// The partitions that a run gave, with the place of each, by stream.
-    given: Mutex<HashMap<(String, Timestamp), HashMap<String, RouterPlace>>>,
+    given: Mutex<HashMap<Run, HashMap<String, RouterPlace>>>,
 }
 
 impl Kept {
-    pub fn names(&self, key: &(String, Timestamp)) -> Option<Arc<Vec<String>>> {
+    pub fn names(&self, key: &Run) -> Option<Arc<Vec<String>>> {
         self.names.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
     }
 
-    pub fn keep_names(&self, key: (String, Timestamp), names: Vec<String>) -> Arc<Vec<String>> {
+    pub fn keep_names(&self, key: Run, names: Vec<String>) -> Arc<Vec<String>> {
         let names = Arc::new(names);
         let mut kept = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         // An earlier run's are of no use to a later one.
-        kept.retain(|(stream, _), _| *stream != key.0);
+        kept.retain(|(plan, _), _| *plan != key.0);
         kept.insert(key, Arc::clone(&names));
         names
     }
 
     /// Whether the run gave that partition at another place before. What is not remembered was not given.
-    pub fn given_before(&self, run: &(String, Timestamp), partition: &Partition, place: &RouterPlace) -> bool {
+    pub fn given_before(&self, run: &Run, partition: &Partition, place: &RouterPlace) -> bool {
         let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
         // An earlier run's are of no use to a later one.
-        given.retain(|(stream, at), _| *stream != run.0 || *at == run.1);
+        given.retain(|(plan, at), _| *plan != run.0 || *at == run.1);
         let key = serde_json::to_string(&partition.fields).unwrap_or_default();
-        let first = given.entry(run.clone()).or_default().entry(key).or_insert_with(|| place.clone());
+        let first = given.entry(*run).or_default().entry(key).or_insert_with(|| place.clone());
         first != place
     }
 

@@ -167,7 +167,7 @@ impl Pull<'_> {
             headers: &answer.headers,
             records: taken.count,
             emitted: emitted.clone().count() as u64,
-            last_record: emitted.last().cloned().unwrap_or(Value::Null),
+            last_record: emitted.clone().next_back().cloned().unwrap_or(Value::Null),
             size: place.size,
             token: &place.token,
         };

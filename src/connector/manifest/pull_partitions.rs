@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     paginate,
-    parents::Reading,
+    parents::{Reading, Run},
     partition::{Partition, Router, RouterPlace, state::States, walk::Walk},
     place::{Part, Place},
     pull::{CLOSED_AT_ONCE, Pull},
@@ -52,6 +52,11 @@ impl Pull<'_> {
         }
     }
 
+    /// The run, for what is remembered of it.
+    pub(super) fn run(&self) -> Run {
+        (std::ptr::from_ref(self.plan).addr(), self.request.started_at)
+    }
+
     /// The first place of the partition after that one; `None` when there is none. `reached` is the latest that partitions came to
     /// and the latest value that was seen. Partitions without a window are `closed` on the way.
     pub(super) async fn partition_after(
@@ -67,7 +72,7 @@ impl Pull<'_> {
         let unions = &self.connector.parents.unions;
         let walk = Walk { engine, scope: &self.scope, parents: &reading, unions };
         let mut at = place.cloned();
-        let run = (self.plan.spec.name.clone(), self.request.started_at);
+        let run = self.run();
         while let Some((partition, router)) = walk.next(plan, at.as_ref()).await? {
             // A partition with a cursor of its own is read once, however often its parents name it.
             if self.states.is_some() && self.connector.parents.given_before(&run, &partition, &router) {

@@ -66,7 +66,7 @@ impl Pull<'_> {
             PropertyList::Named(names) => return Ok(Arc::new(names.clone())),
             PropertyList::Endpoint { endpoint, .. } => endpoint,
         };
-        let key = (self.plan.spec.name.clone(), self.request.started_at);
+        let key = self.run();
         if let Some(names) = self.connector.parents.names(&key) {
             return Ok(names);
         }

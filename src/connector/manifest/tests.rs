@@ -320,7 +320,7 @@ streams:
       cursor_field: x
       datetime_format: "%Q"
       start_datetime: "{{ stream_state['x'] }}"
-      clamping: {target: DAY}
+      clamping: {target: WEEK}
   - type: StateDelegatingStream
     name: b
 dynamic_streams: []
@@ -334,11 +334,11 @@ dynamic_streams: []
     has("streams[0].retriever.requester.authenticator", 10, "RateLimitedMultipleTokenAuthenticator");
     has("streams[0].retriever.requester.error_handler.error_handlers", 14, "at least one");
     has("streams[0].retriever.record_selector.record_filter", 18, "needs Python");
-    has("streams[0].retriever.partition_router", 27, "UnionPartitionRouter");
+    has("streams[0].retriever.partition_router.partition_routers", 27, "at least two");
     has("streams[0].retriever.paginator", 28, "leads nowhere");
     has("streams[0].incremental_sync.datetime_format", 32, "%Q");
     has("streams[0].incremental_sync.start_datetime", 33, "stream_state");
-    has("streams[0].incremental_sync.clamping", 34, "clamping");
+    has("streams[0].incremental_sync.clamping.target_details", 34, "weekday");
     has("streams[1]", 35, "StateDelegatingStream");
     has("dynamic_streams", 37, "dynamic_streams");
     assert!(problems.iter().all(|problem| !problem.remedy.is_empty()));

@@ -43,7 +43,7 @@ impl Walk<'_> {
         place: Option<(usize, &RouterPlace)>,
     ) -> Result<Option<Step>, ConnectorError> {
         let field = self.engine.text(field, self.scope)?;
-        let key = routers.as_ptr() as usize;
+        let key = routers.as_ptr().addr();
         let at = place.map(|(router, at)| RouterPlace::Union(router, Box::new(at.clone())));
         let kept = at.as_ref().and_then(|at| self.unions.take(key, at));
         let (mut index, mut inner, mut seen) = match (place, kept) {
