@@ -1,6 +1,6 @@
 //! Catalogues: what `discover` tells of a stream, and which streams a platform wants read.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::{connector::StreamSpec, domain::status::SyncMode};
 
@@ -35,6 +35,8 @@ pub(super) fn describe(spec: &StreamSpec, schema: &Value) -> Value {
 pub struct ConfiguredCatalog {
     /// Names and modes, in the platform's order.
     pub streams: Vec<(String, SyncMode)>,
+    /// What of their records is wanted; an empty schema wants nothing by name.
+    pub schemas: Map<String, Value>,
 }
 
 impl ConfiguredCatalog {
@@ -46,7 +48,7 @@ impl ConfiguredCatalog {
         let Some(entries) = document.get("streams").and_then(Value::as_array) else {
             return Err(vec!["the catalogue has no list 'streams'".to_owned()]);
         };
-        let mut streams = Vec::new();
+        let (mut streams, mut schemas) = (Vec::new(), Map::new());
         let mut wrong = Vec::new();
         for (at, entry) in entries.iter().enumerate() {
             let name = entry.get("stream").and_then(|stream| stream.get("name")).and_then(Value::as_str);
@@ -56,11 +58,15 @@ impl ConfiguredCatalog {
                 Some(_) => None,
             };
             match (name, mode) {
-                (Some(name), Some(mode)) => streams.push((name.to_owned(), mode)),
+                (Some(name), Some(mode)) => {
+                    let schema = entry.get("stream").and_then(|stream| stream.get("json_schema"));
+                    schemas.insert(name.to_owned(), schema.cloned().unwrap_or_else(|| json!({})));
+                    streams.push((name.to_owned(), mode));
+                }
                 (None, _) => wrong.push(format!("streams[{at}] has no stream.name")),
                 (_, None) => wrong.push(format!("streams[{at}].sync_mode is neither full_refresh nor incremental")),
             }
         }
-        if wrong.is_empty() { Ok(Self { streams }) } else { Err(wrong) }
+        if wrong.is_empty() { Ok(Self { streams, schemas }) } else { Err(wrong) }
     }
 }

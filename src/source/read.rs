@@ -54,15 +54,18 @@ impl Source {
         }
         let all: Vec<_> = self.connector.streams().iter().map(|s| (s.name.clone(), SyncMode::FullRefresh)).collect();
         let mut read = Read { records: 0, failed: Vec::new(), told: true };
-        for (name, mode) in catalog.map_or(&all, |catalog| &catalog.streams) {
+        for (name, _) in catalog.map_or(&all, |catalog| &catalog.streams) {
             let now = || self.gate.clock().now().micros() / 1000;
             if self.connector.stream(name).is_none() {
                 out.line(&message::error(name, &unknown(name).message, "config_error", now()))?;
                 read.failed.push(name.clone());
                 continue;
             }
+            if let Some(schema) = catalog.and_then(|catalog| catalog.schemas.get(name)) {
+                self.connector.want_schema(name, schema.clone());
+            }
             out.line(&message::status(name, "STARTED", now()))?;
-            match self.stream(name, *mode, states.get(name), clock, out).await {
+            match self.stream(name, states.get(name), clock, out).await {
                 Ok(records) => {
                     read.records += records;
                     out.line(&message::status(name, "COMPLETE", now()))?;
@@ -82,14 +85,12 @@ impl Source {
     async fn stream(
         &self,
         name: &str,
-        mode: SyncMode,
         state: Option<&Value>,
         clock: &Arc<SourceClock>,
         out: &Out<impl Write + Send>,
     ) -> Result<u64, Stopped> {
-        // A platform that wants everything again gives no state; what it gives is used.
+        // A platform that wants everything again gives no state; what it gives is used, whatever the mode.
         let given = state.filter(|state| state.as_object().is_some_and(|fields| !fields.is_empty()));
-        let given = given.filter(|_| mode == SyncMode::Incremental);
         let beginning = self.connector.beginning(name, given).map_err(Stopped::Connector)?;
         let beginning = beginning.ok_or_else(|| Stopped::Connector(unknown(name)))?;
         let has_cursor = beginning.spec().cursor_field.is_some();

@@ -12,6 +12,8 @@ import threading
 import urllib.parse
 import zipfile
 
+import provider_windows
+
 DAYS = [f"2026-01-{day:02d}" for day in range(1, 32)]
 
 
@@ -249,6 +251,9 @@ class Provider(http.server.BaseHTTPRequestHandler):
             return 200, {}, {"data": {"access_token": "token-1", "expires_in": 3600}}
         if kind == "login":
             return 200, {}, {"session": {"id": "session-1"}}
+        found = provider_windows.answer(parts, asked, turn, people)
+        if found:
+            return found
         return 404, {}, {"message": f"there is no {path}"}
 
 

@@ -35,7 +35,7 @@ def run(case, verb, base, folder):
     swap = lambda value: json.loads(json.dumps(value).replace(BASE, base))
     streams = [
         {
-            "stream": {"name": name, "json_schema": {}, "supported_sync_modes": ["full_refresh", "incremental"]},
+            "stream": {"name": name, "json_schema": case.get("schemas", {}).get(name, {}), "supported_sync_modes": ["full_refresh", "incremental"]},
             "sync_mode": mode,
             "destination_sync_mode": "append",
         }

@@ -117,6 +117,11 @@ pub struct HttpGate {
 }
 
 impl HttpGate {
+    /// Holds an account back for so long, for all who use the gate.
+    pub fn hold_back(&self, limit: &LimitKey, wait: Duration) {
+        self.limits.block(limit, wait);
+    }
+
     /// Builds the client. Installs ring as the process's TLS provider when none is installed yet.
     ///
     /// A machine without CA certificates gets a gate that reaches what `allow_private` names without TLS (a demo, a test, a

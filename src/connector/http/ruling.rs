@@ -34,6 +34,10 @@ pub enum Action {
     RateLimited,
     /// The listing is to begin anew.
     ResetPagination,
+    /// The same page is to be asked for with fewer records.
+    SmallerPage,
+    /// The query is to be asked in two halves.
+    SplitWindow,
     /// The credential is to be read anew first.
     RefreshToken,
 }
@@ -86,6 +90,10 @@ pub enum TakenFor {
     Nothing,
     /// The listing begins anew.
     Reset,
+    /// The page is too big.
+    Smaller,
+    /// The query is too wide.
+    Split,
 }
 
 /// What the rules make of a request without an answer.
@@ -93,9 +101,13 @@ pub(super) fn ruled_trouble(ruling: Ruling, error: ConnectorError) -> Failure {
     match ruling.action {
         Action::Fail => Failure::Final(error),
         Action::RateLimited => Failure::Limited(error, ruling.wait),
-        Action::Accept | Action::Ignore | Action::Retry | Action::ResetPagination | Action::RefreshToken => {
-            Failure::Again { error, wait: ruling.wait, fresh_secret: false }
-        }
+        Action::Accept
+        | Action::Ignore
+        | Action::Retry
+        | Action::ResetPagination
+        | Action::SmallerPage
+        | Action::SplitWindow
+        | Action::RefreshToken => Failure::Again { error, wait: ruling.wait, fresh_secret: false },
     }
 }
 
@@ -110,7 +122,12 @@ pub(super) fn refused(answer: &Answer, ruling: &Ruling, hold_back: Option<Durati
         Action::RateLimited => error.kind = ErrorKind::RateLimited { retry_after: wait },
         Action::Retry | Action::RefreshToken => error.kind = ErrorKind::Unavailable,
         Action::Fail if ruling.of_config == Some(false) => error.kind = ErrorKind::Unavailable,
-        Action::Fail | Action::Accept | Action::Ignore | Action::ResetPagination => {}
+        Action::Fail
+        | Action::Accept
+        | Action::Ignore
+        | Action::ResetPagination
+        | Action::SmallerPage
+        | Action::SplitWindow => {}
     }
     if let Some(words) = &ruling.message {
         error.message = format!("{}: {}", error.message, crate::telemetry::redact::scrub(words));

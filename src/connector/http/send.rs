@@ -288,14 +288,17 @@ impl HttpGate {
         hold_back: Option<Duration>,
     ) -> Result<Answer, Failure> {
         let good = matches!(ruling.action, Action::Accept | Action::Ignore | Action::ResetPagination);
+        let taken = |taken_for: TakenFor, answer: Answer| Ok(Answer { taken_for, ..answer });
         if let Some(wait) = hold_back.filter(|_| good) {
             self.limits.block(fetch.limit, wait);
         }
         let error = || refused(&answer, &ruling, hold_back);
         match ruling.action {
             Action::Accept => Ok(answer),
-            Action::Ignore => Ok(Answer { taken_for: TakenFor::Nothing, ..answer }),
-            Action::ResetPagination => Ok(Answer { taken_for: TakenFor::Reset, ..answer }),
+            Action::Ignore => taken(TakenFor::Nothing, answer),
+            Action::ResetPagination => taken(TakenFor::Reset, answer),
+            Action::SmallerPage => taken(TakenFor::Smaller, answer),
+            Action::SplitWindow => taken(TakenFor::Split, answer),
             // A token may have run out, whatever the rules say: it is read anew once.
             Action::Fail if answer.status == 401 => Err(Failure::Unauthorized(error())),
             Action::Fail => Err(Failure::Final(error())),

@@ -238,7 +238,7 @@ fn step(kind: &str, component: &Component<'_>) -> Option<ConfigStep> {
         component
             .field("condition")
             .filter(|node| node.text() != Some(""))
-            .and_then(|_| component.template("condition", false))
+            .and_then(|_| component.condition("condition", false))
     };
     let step = match kind {
         "ConfigAddFields" => {

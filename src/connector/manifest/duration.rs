@@ -47,6 +47,11 @@ impl Duration {
         self == Self::default()
     }
 
+    /// Its length in microseconds; none where it has calendar months.
+    pub fn micros(self) -> Option<i64> {
+        (self.months == 0).then_some(self.micros)
+    }
+
     /// Later by this; stays as it is at the end of the calendar.
     pub fn after(self, at: Timestamp) -> Timestamp {
         let moved = at.utc().checked_add_months(Months::new(self.months));

@@ -41,10 +41,15 @@ impl Template {
     pub fn sees_config(&self) -> bool {
         self.compiled.names(Variable::Config)
     }
+
+    /// Whether it needs that name, one that only single components give.
+    pub fn names(&self, name: &str) -> bool {
+        self.compiled.unknown().any(|have| have == name)
+    }
 }
 
 /// Names that single components give to their templates, beside those that all have.
-const GIVEN: [&str; 5] = ["session_token", "property", "value", "path", "raw_schema"];
+const GIVEN: [&str; 7] = ["session_token", "property", "value", "path", "raw_schema", "page_size", "query_properties"];
 
 /// The values that a rendering sees.
 #[derive(Clone)]
@@ -74,6 +79,15 @@ impl Scope {
     pub fn with_slice(mut self, all: &Arc<Value>, parts: [Arc<Value>; 3]) -> Self {
         self.slice = Some(parts);
         self.with("stream_slice", all)
+    }
+
+    /// Replaces what goes along with the slice.
+    #[must_use]
+    pub fn with_extra_fields(mut self, extra: &Arc<Value>) -> Self {
+        if let Some([_, _, have]) = &mut self.slice {
+            *have = Arc::clone(extra);
+        }
+        self
     }
 
     /// Adds or replaces a variable. A name that the format does not have changes nothing.
@@ -114,6 +128,17 @@ impl Scope {
     }
 }
 
+/// What a template is used as: it says what stands for what comes out empty, or names what is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Use {
+    /// The template itself, once more.
+    Value,
+    /// It does not hold.
+    Condition,
+    /// A name or a value of a table: the entry is left out.
+    Entry,
+}
+
 /// All templates of one manifest.
 #[derive(Default)]
 pub struct Engine;
@@ -128,8 +153,26 @@ impl Engine {
     /// # Errors
     /// What is wrong with it, as a sentence.
     pub fn compile(&mut self, source: &str, place: &str, parameters: &Arc<Value>) -> Result<Template, String> {
-        let compiled = super::template::Template::compile(source)
-            .map_err(|fault| format!("the template cannot be read: {fault}"))?;
+        self.compile_for(Use::Value, source, place, parameters)
+    }
+
+    /// As [`Engine::compile`], for what the template is used as.
+    ///
+    /// # Errors
+    /// As [`Engine::compile`].
+    pub fn compile_for(
+        &mut self,
+        wanted: Use,
+        source: &str,
+        place: &str,
+        parameters: &Arc<Value>,
+    ) -> Result<Template, String> {
+        let compiled = match wanted {
+            Use::Value => super::template::Template::compile(source),
+            Use::Condition => super::template::Template::compile_condition(source),
+            Use::Entry => super::template::Template::compile_or_none(source),
+        };
+        let compiled = compiled.map_err(|fault| format!("the template cannot be read: {fault}"))?;
         if let Some(name) = compiled.unknown().filter(|name| !GIVEN.contains(name)).min() {
             return Err(format!("the template names '{name}', which is not known"));
         }

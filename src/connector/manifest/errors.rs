@@ -39,6 +39,19 @@ pub(super) struct ErrorPlan {
     pub max_retries: Option<Template>,
 }
 
+impl ErrorPlan {
+    /// Whether any filter asks for that.
+    pub fn asks_for(&self, action: Action) -> bool {
+        fn asks(handler: &Handler, action: Action) -> bool {
+            match handler {
+                Handler::Filters(filters) => filters.iter().any(|filter| filter.action == Some(action)),
+                Handler::Any(handlers) => handlers.iter().any(|handler| asks(handler, action)),
+            }
+        }
+        self.handler.as_ref().is_some_and(|handler| asks(handler, action))
+    }
+}
+
 #[derive(Debug)]
 pub(super) enum Handler {
     Filters(Vec<Filter>),
@@ -58,10 +71,28 @@ pub(super) struct Filter {
 
 #[derive(Debug)]
 pub(super) enum Backoff {
-    Constant { seconds: Template },
-    Exponential { factor: Template },
-    FromHeader { header: Template, regex: Option<Template>, most: Option<Template> },
-    UntilHeader { header: Template, regex: Option<Template>, least: Option<Template>, most: Option<Template> },
+    Constant {
+        seconds: Template,
+    },
+    Exponential {
+        factor: Template,
+    },
+    FromHeader {
+        header: Template,
+        regex: Option<Template>,
+        most: Option<Template>,
+    },
+    UntilHeader {
+        header: Template,
+        regex: Option<Template>,
+        least: Option<Template>,
+        most: Option<Template>,
+    },
+    /// A template over the answer.
+    FromResponse {
+        seconds: Template,
+        most: Option<Template>,
+    },
 }
 
 /// How waits are chosen.
@@ -163,7 +194,12 @@ impl ManifestJudge<'_> {
                     let ruling = self.ask(handler, look);
                     let decides = matches!(
                         ruling.action,
-                        Action::Accept | Action::Retry | Action::Ignore | Action::ResetPagination
+                        Action::Accept
+                            | Action::Retry
+                            | Action::Ignore
+                            | Action::ResetPagination
+                            | Action::SmallerPage
+                            | Action::SplitWindow
                     );
                     last = Some(ruling);
                     if decides {
@@ -238,6 +274,16 @@ impl ManifestJudge<'_> {
                 None => Ok(None),
                 Some(seconds) => capped(seconds, most.as_ref()),
             },
+            Backoff::FromResponse { seconds, most } => {
+                // What cannot be read of this answer, or names no wait, leaves it to the next strategy.
+                let no_headers = BTreeMap::new();
+                let nothing = Look::at(0, &no_headers, b"");
+                let value = self.engine.value(seconds, &self.scope_of(look.unwrap_or(&nothing))).ok();
+                match value.as_ref().and_then(as_number).filter(|wait| wait.is_finite() && *wait > 0.0) {
+                    None => Ok(None),
+                    Some(wait) => capped(wait, most.as_ref()),
+                }
+            }
             Backoff::UntilHeader { header: name, regex, least, most } => {
                 let least = least.as_ref().and_then(number).filter(|least| *least != 0.0);
                 let until = some(header(name, regex.as_ref()));

@@ -13,9 +13,11 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::{
-    assemble, budget, decode,
+    assemble, budget,
     engine::{Engine, Scope, Template},
-    job, load_partitions, load_request, load_selector, load_slicing,
+    job, load_partitions,
+    load_retriever::{self, Retrieved},
+    load_slicing,
     load_streams::{self, Varying},
     partition::Router,
     plan::{IdentityPlan, Promises, StreamPlan},
@@ -301,9 +303,12 @@ pub(super) fn stream(component: &Component<'_>) -> Option<StreamPlan> {
     let name = fixed_text(component, "name", true);
     let primary_key = primary_key(component);
     let schema = schema::schema_loader(component);
-    let cursor = component
-        .child("incremental_sync", &["DatetimeBasedCursor"], false)
-        .map(|(_, component)| load_slicing::cursor(&component));
+    let cursor = component.child("incremental_sync", &["DatetimeBasedCursor", "IncrementingCountCursor"], false).map(
+        |(kind, component)| match kind {
+            "IncrementingCountCursor" => load_slicing::counting(&component),
+            _ => load_slicing::cursor(&component),
+        },
+    );
     let transformations = transform::transformations(component, "transformations");
     let promises = component.node.get("x-tidegate").map_or_else(Promises::default, |node| promises(component, node));
     if promises.max_slice_records.is_some() && !promises.ordered_by_cursor {
@@ -313,30 +318,21 @@ pub(super) fn stream(component: &Component<'_>) -> Option<StreamPlan> {
     let retriever =
         component.child("retriever", &["SimpleRetriever", "AsyncRetriever"], true).and_then(|(kind, retriever)| {
             if kind == "AsyncRetriever" {
-                return job::load::retriever(&retriever);
+                job::load::retriever(&retriever)
+            } else {
+                load_retriever::retriever(&retriever)
             }
-            let request = retriever
-                .child("requester", &["HttpRequester"], true)
-                .and_then(|(_, requester)| load_request::requester(&requester));
-            let selector = retriever
-                .child("record_selector", &["RecordSelector"], true)
-                .and_then(|(_, c)| load_selector::selector(&c));
-            let paginator = retriever
-                .child("paginator", &["DefaultPaginator", "NoPagination"], false)
-                .and_then(|(kind, paginator)| load_slicing::paginator(kind, &paginator));
-            let decoder = decode::decoder(&retriever, "decoder");
-            let router = load_partitions::router(&retriever);
-            let slice_once = retriever.truth("ignore_stream_slicer_parameters_on_paginated_requests");
-            retriever.finish(&["name", "primary_key"]);
-            Some((request?, selector?, paginator, decoder?, router, slice_once, None))
         });
+    let router = retriever.as_ref().and_then(|retriever| retriever.router.as_ref());
+    let old_states = load_partitions::old_states(component, router, cursor.is_some());
     component.finish(&[]);
-    let (request, selector, paginator, decoder, router, slice_once, job) = retriever?;
+    let Retrieved { request, selector, paginator, decoder, router, slice_once, detours, job } = retriever?;
     // A cursor was declared but could not be read: that is a problem already, not a stream without a cursor.
     let cursor = match cursor {
         Some(cursor) => Some(cursor?),
         None => None,
     };
+    load_retriever::with_cursor(component, router.as_ref(), &decoder, &detours, cursor.as_ref());
     let sync_modes = match cursor {
         Some(_) => vec![SyncMode::FullRefresh, SyncMode::Incremental],
         None => vec![SyncMode::FullRefresh],
@@ -357,6 +353,8 @@ pub(super) fn stream(component: &Component<'_>) -> Option<StreamPlan> {
         router,
         global_cursor,
         slice_once,
+        detours,
+        old_states,
         schema,
         delegate: None,
         job,

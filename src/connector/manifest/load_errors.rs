@@ -7,8 +7,13 @@ use super::{
 use crate::{connector::http::Action, yaml::NodeValue};
 
 const HANDLERS: [&str; 2] = ["DefaultErrorHandler", "CompositeErrorHandler"];
-const BACKOFFS: [&str; 4] =
-    ["ConstantBackoffStrategy", "ExponentialBackoffStrategy", "WaitTimeFromHeader", "WaitUntilTimeFromHeader"];
+const BACKOFFS: [&str; 5] = [
+    "ConstantBackoffStrategy",
+    "ExponentialBackoffStrategy",
+    "WaitTimeFromHeader",
+    "WaitUntilTimeFromHeader",
+    "WaitTimeFromResponse",
+];
 
 /// The error handling that a requester declares.
 pub(super) fn errors(requester: &Component<'_>) -> ErrorPlan {
@@ -61,6 +66,8 @@ fn response_filter(component: &Component<'_>) -> Filter {
             "IGNORE" => Some(Action::Ignore),
             "RATE_LIMITED" => Some(Action::RateLimited),
             "RESET_PAGINATION" => Some(Action::ResetPagination),
+            "REDUCE_PAGE_SIZE" => Some(Action::SmallerPage),
+            "SPLIT_REQUEST_WINDOW" => Some(Action::SplitWindow),
             "REFRESH_TOKEN_THEN_RETRY" => Some(Action::RefreshToken),
             _ => None,
         };
@@ -94,7 +101,7 @@ fn response_filter(component: &Component<'_>) -> Filter {
             None => component.refuse_at(node, &component.at("http_codes"), "a status such as 404 is expected", ""),
         }
     }
-    let predicate = component.template("predicate", false).filter(|predicate| !predicate.source().is_empty());
+    let predicate = component.condition("predicate", false).filter(|predicate| !predicate.source().is_empty());
     let contains = component.text("error_message_contains").filter(|text| !text.is_empty()).map(str::to_owned);
     let message = component.template("error_message", false);
     component.finish(&[]);
@@ -111,6 +118,9 @@ fn backoff(kind: &str, component: &Component<'_>) -> Option<Backoff> {
             let factor = component.template("factor", false).or_else(|| component.constant("5"));
             factor.map(|factor| Backoff::Exponential { factor })
         }
+        "WaitTimeFromResponse" => component.template("wait_time_in_seconds", true).map(|seconds| {
+            Backoff::FromResponse { seconds, most: component.template("max_waiting_time_in_seconds", false) }
+        }),
         "WaitTimeFromHeader" => component.template("header", true).map(|header| Backoff::FromHeader {
             header,
             regex: component.template("regex", false),

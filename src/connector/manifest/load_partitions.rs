@@ -3,13 +3,17 @@
 use std::sync::Arc;
 
 use super::{
+    engine::Template,
     load_request, load_streams,
     partition::{Parent, Router, Values},
     reader::Component,
 };
 use crate::yaml::NodeValue;
 
-const ROUTERS: [&str; 3] = ["ListPartitionRouter", "SubstreamPartitionRouter", "GroupingPartitionRouter"];
+const ROUTERS: [&str; 4] =
+    ["ListPartitionRouter", "SubstreamPartitionRouter", "GroupingPartitionRouter", "UnionPartitionRouter"];
+/// What may be part of a group or a union.
+const SINGLE: [&str; 3] = ["ListPartitionRouter", "SubstreamPartitionRouter", "UnionPartitionRouter"];
 
 /// What a retriever is partitioned by; a list of routers is their product.
 pub(super) fn router(retriever: &Component<'_>) -> Option<Router> {
@@ -37,13 +41,21 @@ fn one(kind: &str, component: &Component<'_>) -> Option<Router> {
             }
             Some(Router::Parents(parents.iter().filter_map(|(_, parent)| self::parent(parent)).collect()))
         }
+        "UnionPartitionRouter" => {
+            let found = component.children("partition_routers", &SINGLE);
+            let of: Vec<Router> = found.iter().filter_map(|(kind, part)| one(kind, part)).collect();
+            if component.list("partition_routers").len() < 2 {
+                component.refuse("partition_routers", "a list of at least two routers is expected", "");
+            }
+            component.template("partition_field", true).map(|field| Router::Union { of, field })
+        }
         _ => {
             let size = component.count("group_size").filter(|size| *size > 0);
             if size.is_none() {
                 component.refuse("group_size", "a whole number from 1 is expected", "");
             }
             let of = component
-                .child("underlying_partition_router", &["ListPartitionRouter", "SubstreamPartitionRouter"], true)
+                .child("underlying_partition_router", &SINGLE, true)
                 .and_then(|(kind, inner)| one(kind, &inner));
             let distinct = component.field("deduplicate").is_none() || component.truth("deduplicate");
             of.zip(size).map(|(of, size)| Router::Groups { of: Box::new(of), size, distinct })
@@ -92,14 +104,31 @@ fn parent(component: &Component<'_>) -> Option<Parent> {
         .child("request_option", &["RequestOption"], false)
         .and_then(|(_, option)| load_request::request_option(&option));
     let incremental = component.truth("incremental_dependency");
-    if !component.list("lazy_read_pointer").is_empty() {
-        let remedy = "leave it out: each child is asked for by itself";
-        component.refuse(
-            "lazy_read_pointer",
-            "a child's answer inside its parent's is not read in this version",
-            remedy,
-        );
+    let inside = super::load::templates(component, "lazy_read_pointer");
+    if inside.iter().any(|step| step.source().contains('*')) {
+        component.refuse("lazy_read_pointer", "a '*' is not possible here", "name the path");
     }
     component.finish(&[]);
-    Some(Parent { plan: Arc::new(plan?), key: key?, field: field?, extra, option, incremental })
+    Some(Parent { plan: Arc::new(plan?), key: key?, field: field?, extra, option, incremental, inside })
+}
+
+/// The partition's field that old states of a stream name their cursors by, where its `state_migrations` say so.
+pub(super) fn old_states(stream: &Component<'_>, router: Option<&Router>, has_cursor: bool) -> Option<Template> {
+    let mut wanted = false;
+    for (_, part) in stream.children("state_migrations", &["LegacyToPerPartitionStateMigration"]) {
+        part.finish(&[]);
+        wanted = true;
+    }
+    let field = match router {
+        Some(Router::Parents(parents)) => parents.first().map(|parent| parent.field.clone()),
+        Some(Router::Union { field, .. }) => Some(field.clone()),
+        Some(Router::List { .. } | Router::Product(_) | Router::Groups { .. }) | None => None,
+    };
+    if wanted && (field.is_none() || !has_cursor) {
+        let message = "old states are only those of a stream with parents or a union as its partitions, and a cursor";
+        stream.refuse("state_migrations", message, "leave it out");
+    }
+    // With several parents nobody knows whose a key is.
+    let single = !matches!(router, Some(Router::Parents(parents)) if parents.len() > 1);
+    field.filter(|_| wanted && single)
 }

@@ -13,7 +13,7 @@ pub(super) fn selector(component: &Component<'_>) -> Option<Selector> {
         .and_then(|(kind, part)| extractor(kind, &part));
     let filter = component.child("record_filter", &["RecordFilter"], false).and_then(|(_, filter)| {
         // An empty condition keeps nothing, as in the format's own reader; none at all is an empty one.
-        let condition = filter.template("condition", true);
+        let condition = filter.condition("condition", true);
         filter.finish(&[]);
         condition
     });

@@ -1,8 +1,10 @@
 //! Reading paginators and cursors.
 
 use super::{
+    clamp,
     datetime::Format,
     duration::Duration,
+    engine::Template,
     load::fixed_text,
     load_request::request_option,
     plan::{Bound, CursorPlan, Paginator, RequestOption, Strategy, TokenOption},
@@ -25,8 +27,18 @@ pub(super) fn paginator(kind: &str, component: &Component<'_>) -> Option<Paginat
                 Some(Strategy::Page { first, on_first: strategy.truth("inject_on_first_request") })
             }
             _ => {
-                let stop = strategy.template("stop_condition", false);
-                strategy.template("cursor_value", true).map(|value| Strategy::Cursor { value, stop })
+                let stop = strategy.condition("stop_condition", false);
+                strategy.template("cursor_value", true).map(|value| {
+                    let looks = |template: &Template| {
+                        ["last_record", "last_page_size"].iter().any(|name| template.source().contains(name))
+                    };
+                    let after = looks(&value) || stop.as_ref().is_some_and(looks);
+                    let sized = |template: &Template| template.names("page_size");
+                    if page_size.is_none() && (sized(&value) || stop.as_ref().is_some_and(sized)) {
+                        strategy.refuse("page_size", "a template names 'page_size', and there is none", "declare it");
+                    }
+                    Strategy::Cursor { value, stop, after }
+                })
             }
         };
         strategy.finish(&[]);
@@ -98,7 +110,9 @@ pub(super) fn cursor(component: &Component<'_>) -> Option<CursorPlan> {
     let end_name = component.text("partition_field_end").unwrap_or("end_time").to_owned();
     let (client_side, data_feed) = (component.truth("is_client_side_incremental"), component.truth("is_data_feed"));
     let global = component.truth("global_substream_cursor");
-    component.finish(&["is_compare_strictly"]);
+    let strictly = component.truth("is_compare_strictly");
+    let clamping = clamp::clamping(component);
+    component.finish(&["allow_catalog_defined_cursor_field"]);
     let format = format?;
     if record_formats.is_empty() {
         record_formats.push(format.clone());
@@ -119,6 +133,41 @@ pub(super) fn cursor(component: &Component<'_>) -> Option<CursorPlan> {
         global,
         client_side,
         data_feed,
+        counts: false,
+        clamping,
+        strictly,
+    })
+}
+
+/// `IncrementingCountCursor`.
+pub(super) fn counting(component: &Component<'_>) -> Option<CursorPlan> {
+    let field = fixed_text(component, "cursor_field", true);
+    let start = match component.field("start_value") {
+        Some(_) => component.template("start_value", true),
+        None => component.constant("0"),
+    };
+    let start_option = option(component, "start_value_option");
+    component.finish(&["allow_catalog_defined_cursor_field"]);
+    Some(CursorPlan {
+        field: field?,
+        // Counts are written as they are.
+        format: Format::compile("%s").ok()?,
+        record_formats: Vec::new(),
+        start: Bound { time: start?, format: None, at_least: None, at_most: None, counts: true },
+        end: None,
+        step: None,
+        granularity: Duration::default(),
+        lookback: None,
+        start_option,
+        end_option: None,
+        start_name: "start".to_owned(),
+        end_name: "end".to_owned(),
+        global: false,
+        client_side: false,
+        data_feed: false,
+        counts: true,
+        clamping: None,
+        strictly: false,
     })
 }
 
@@ -126,7 +175,8 @@ pub(super) fn cursor(component: &Component<'_>) -> Option<CursorPlan> {
 fn bound(component: &Component<'_>, key: &'static str) -> Option<Bound> {
     let node: &Node = component.field(key)?;
     if !matches!(node.value, NodeValue::Table(_)) {
-        return component.template(key, true).map(|time| Bound { time, format: None, at_least: None, at_most: None });
+        let time = component.template(key, true)?;
+        return Some(Bound { time, format: None, at_least: None, at_most: None, counts: false });
     }
     let (_, bound) = component.open(node, component.at(key), &["MinMaxDatetime"])?;
     let format = bound.text("datetime_format").filter(|text| !text.is_empty()).map(Format::compile);
@@ -137,5 +187,5 @@ fn bound(component: &Component<'_>, key: &'static str) -> Option<Bound> {
     let at_most = bound.template("max_datetime", false);
     let time = bound.template("datetime", true);
     bound.finish(&[]);
-    Some(Bound { time: time?, format: format.and_then(Result::ok), at_least, at_most })
+    Some(Bound { time: time?, format: format.and_then(Result::ok), at_least, at_most, counts: false })
 }

@@ -13,10 +13,12 @@ mod auth;
 mod body;
 mod budget;
 mod calls;
+mod clamp;
 mod config_rules;
 pub mod datetime;
 mod decode;
 mod delegate;
+mod detour;
 mod dpath;
 pub mod duration;
 mod dynamic_streams;
@@ -30,9 +32,12 @@ mod literal_number;
 mod literal_reader;
 mod load;
 mod load_auth;
+mod load_detours;
 mod load_errors;
 mod load_partitions;
+mod load_properties;
 mod load_request;
+mod load_retriever;
 mod load_selector;
 mod load_slicing;
 mod load_streams;
@@ -43,15 +48,17 @@ mod partition;
 mod place;
 mod plan;
 mod propagate;
-#[allow(dead_code, reason = "the reader core calls these; each is tested by itself")]
 mod properties;
 mod pull;
 mod pull_answer;
+mod pull_detours;
 mod pull_partitions;
+mod pull_properties;
 pub mod python;
 mod reach;
 mod reader;
 mod request;
+mod request_body;
 mod resolve;
 mod schema;
 mod select;
@@ -215,6 +222,12 @@ impl ManifestConnector {
             room,
             manner: Manner::Reference,
         })
+    }
+
+    /// The schema that a platform's catalogue wants of a stream: fields that it leaves out are not asked for, where the manifest says
+    /// so.
+    pub fn want_schema(&self, stream: &str, schema: Value) {
+        self.parents.want_schema(stream, schema);
     }
 
     /// The configuration as renewed tokens changed it since the last call; `None`: nothing changed.

@@ -16,7 +16,11 @@ use crate::connector::{ConnectorError, ErrorKind};
 pub(super) struct Seen<'a> {
     pub response: &'a Arc<Value>,
     pub headers: &'a BTreeMap<String, String>,
+    /// Records that the provider gave.
     pub records: u64,
+    /// Records that the manifest left of them.
+    pub emitted: u64,
+    /// The last of those.
     pub last_record: Value,
     /// The page size that was asked for, where the manifest names one.
     pub size: Option<u64>,
@@ -56,6 +60,13 @@ pub(super) fn resumable(paginator: Option<&Paginator>) -> bool {
     matches!(paginator.map(|paginator| &paginator.strategy), Some(Strategy::Cursor { .. }))
 }
 
+impl Paginator {
+    /// Whether the next page's token depends on the records that were selected, not only on the answer.
+    pub fn looks_back(&self) -> bool {
+        matches!(self.strategy, Strategy::Cursor { after: true, .. })
+    }
+}
+
 /// The next page's token; `None` ends the query.
 ///
 /// # Errors
@@ -76,13 +87,14 @@ pub(super) fn next_token(
             let page = seen.token.as_i64().unwrap_or(*first) + 1;
             Ok((!short).then(|| json!(page)))
         }
-        Strategy::Cursor { value, stop } => {
+        Strategy::Cursor { value, stop, .. } => {
             let scope = scope
                 .clone()
                 .with("response", seen.response)
                 .with("headers", &Arc::new(headers(seen.headers)))
                 .with("last_record", &Arc::new(seen.last_record))
-                .with("last_page_size", &Arc::new(json!(seen.records)));
+                .with("last_page_size", &Arc::new(json!(seen.emitted)))
+                .with("page_size", &Arc::new(json!(seen.size)));
             if let Some(stop) = stop
                 && engine.truth(stop, &scope)?
             {
@@ -166,7 +178,7 @@ mod tests {
         let strategy = match strategy {
             0 => Strategy::Offset { on_first },
             1 => Strategy::Page { first: 1, on_first },
-            _ => Strategy::Cursor { value: compile("{{ response.get('next', {}) }}"), stop: None },
+            _ => Strategy::Cursor { value: compile("{{ response.get('next', {}) }}"), stop: None, after: false },
         };
         let paginator = Paginator { strategy, page_size, size_option: None, token_option: None };
         let scope = Scope::new(crate::domain::clock::Timestamp::from_micros(0).unwrap(), &Arc::new(json!({})));
@@ -184,8 +196,15 @@ mod tests {
             read.extend(page);
             let headers = BTreeMap::new();
             let size = Some(size);
-            let seen =
-                Seen { response: &response, headers: &headers, records, last_record: Value::Null, size, token: &token };
+            let seen = Seen {
+                response: &response,
+                headers: &headers,
+                records,
+                emitted: records,
+                last_record: Value::Null,
+                size,
+                token: &token,
+            };
             match next_token(&engine, &paginator, &scope, seen)? {
                 Some(next) => token = next,
                 None => return Ok(read),

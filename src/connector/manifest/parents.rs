@@ -15,15 +15,16 @@ use tokio::sync::OnceCell;
 use super::{
     ManifestConnector, delegate,
     partition::{
-        Parent,
+        Parent, Partition, RouterPlace,
         state::States,
+        union::Unions,
         walk::{ParentPage, ParentPages},
     },
     place::Place,
 };
 use crate::{
     connector::{ConnectorError, PullRequest},
-    domain::{cursor::Position, status::SyncMode},
+    domain::{clock::Timestamp, cursor::Position, status::SyncMode},
 };
 
 /// Pages kept: one for each level of nesting, and some for products.
@@ -35,14 +36,56 @@ type Key = (String, Value, Value);
 /// A page that is there, or that somebody is asking for.
 type Coming = OnceCell<Arc<ParentPage>>;
 
+/// One run of one plan, by the plan's address: a stream and a parent of the same name are two.
+pub(super) type Run = (usize, Timestamp);
+
 /// What is remembered between the pages of a pull; losing it costs requests, never records.
 #[derive(Default)]
 pub(super) struct Kept {
     pages: Mutex<VecDeque<(Key, Arc<Coming>)>>,
     cursors: Mutex<HashMap<String, Value>>,
+    /// Names of fields that endpoints gave, by stream and run.
+    names: Mutex<HashMap<Run, Arc<Vec<String>>>>,
+    /// The schemas that a catalogue wants of streams.
+    schemas: Mutex<HashMap<String, Arc<Value>>>,
+    pub unions: Unions,
+    /// The partitions that a run gave, with the place of each, by stream.
+    given: Mutex<HashMap<Run, HashMap<String, RouterPlace>>>,
 }
 
 impl Kept {
+    pub fn names(&self, key: &Run) -> Option<Arc<Vec<String>>> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+    }
+
+    pub fn keep_names(&self, key: Run, names: Vec<String>) -> Arc<Vec<String>> {
+        let names = Arc::new(names);
+        let mut kept = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        // An earlier run's are of no use to a later one.
+        kept.retain(|(plan, _), _| *plan != key.0);
+        kept.insert(key, Arc::clone(&names));
+        names
+    }
+
+    /// Whether the run gave that partition at another place before. What is not remembered was not given.
+    pub fn given_before(&self, run: &Run, partition: &Partition, place: &RouterPlace) -> bool {
+        let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
+        // An earlier run's are of no use to a later one.
+        given.retain(|(plan, at), _| *plan != run.0 || *at == run.1);
+        let key = serde_json::to_string(&partition.fields).unwrap_or_default();
+        let first = given.entry(*run).or_default().entry(key).or_insert_with(|| place.clone());
+        first != place
+    }
+
+    /// The schema that a catalogue wants of a stream; none where there is no catalogue.
+    pub fn schema(&self, stream: &str) -> Option<Arc<Value>> {
+        self.schemas.lock().unwrap_or_else(PoisonError::into_inner).get(stream).cloned()
+    }
+
+    pub fn want_schema(&self, stream: &str, schema: Value) {
+        self.schemas.lock().unwrap_or_else(PoisonError::into_inner).insert(stream.to_owned(), Arc::new(schema));
+    }
+
     /// The cursor that a parent's pages came to.
     pub fn cursor(&self, parent: &str) -> Option<Value> {
         self.cursors.lock().unwrap_or_else(PoisonError::into_inner).get(parent).cloned()

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
+    detour::Detour,
     partition::{Partition, RouterPlace},
     slices::Window,
 };
@@ -57,6 +58,12 @@ pub(super) struct Place {
     /// The partition that is read; a stream without a router has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     part: Option<Part>,
+    /// What is to be known of listings that began anew, of smaller pages and of halved windows.
+    #[serde(default, skip_serializing_if = "Detour::is_none")]
+    pub detour: Detour,
+    /// The window's bounds are counts.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub counts: bool,
 }
 
 /// A partition that is being read.
@@ -73,6 +80,9 @@ pub(super) struct Part {
     /// Partitions that were read to their end and are in no cursor yet, with their latest values.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub closed: Vec<(Map<String, Value>, i64)>,
+    /// The first page of each partition lies in its parent's record.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub lazy: bool,
 }
 
 impl Place {
@@ -94,6 +104,8 @@ impl Place {
             anchor: Value::Null,
             body: String::new(),
             part: None,
+            detour: Detour::default(),
+            counts: false,
         }
     }
 
@@ -131,6 +143,9 @@ impl Place {
     /// For people; its window's end is left out, since that moves from run to run.
     pub fn told(&self) -> String {
         let page = u64::from(self.page) + 1;
+        if let Some(start) = self.start.filter(|_| self.counts) {
+            return format!("page {page} from {start} on");
+        }
         match self.start.and_then(Timestamp::from_micros) {
             Some(start) => format!("page {page} from {start} on"),
             None => format!("page {page}"),
@@ -189,14 +204,20 @@ impl Place {
             let moving = "records keep leaving the listing while it is read; it could not be read to its end";
             return Err(ConnectorError::new(ErrorKind::Stuck, if forced { moving } else { message }));
         }
-        self.start = from;
+        let end = self.end;
+        Ok(self.begun_at(from, end, first_token))
+    }
+
+    /// The first page of a query of the same slice, over these bounds.
+    pub fn begun_at(mut self, start: Option<i64>, end: Option<i64>, first_token: Value) -> Self {
+        (self.start, self.end) = (start, end);
         self.token = first_token;
         self.page += 1;
         self.seen = 0;
         self.total = None;
         self.anchor = Value::Null;
         self.body = String::new();
-        Ok(self)
+        self
     }
 
     /// The same place with another token.
@@ -218,7 +239,7 @@ impl Place {
     }
 
     /// The next slice of the same pull.
-    pub fn next_slice(self, window: Window, first_token: Value) -> Self {
-        Self { latest: self.latest, part: self.part, ..Self::first(Some(window), self.size, first_token) }
+    pub fn next_slice(self, window: Window, size: Option<u64>, first_token: Value) -> Self {
+        Self { latest: self.latest, part: self.part, ..Self::first(Some(window), size, first_token) }
     }
 }

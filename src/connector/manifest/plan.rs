@@ -2,11 +2,14 @@
 //!
 //! Owns the shapes that loading fills and pulling follows. Refuses behaviour.
 
+use serde_json::Value;
+
 use super::{
-    auth::Auth, datetime::Format, decode::DecoderPlan, delegate::Delegate, engine::Template, errors::ErrorPlan,
-    job::JobPlan, partition::Router, schema::SchemaPlan, select::Selector, transform::Transformation,
+    auth::Auth, clamp::ClampPlan, datetime::Format, decode::DecoderPlan, delegate::Delegate, detour::DetourPlan,
+    engine::Template, errors::ErrorPlan, job::JobPlan, partition::Router, properties::PropertiesPlan,
+    schema::SchemaPlan, select::Selector, transform::Transformation,
 };
-use crate::connector::StreamSpec;
+use crate::{connector::StreamSpec, domain::clock::Timestamp};
 
 /// How one stream is read.
 pub(super) struct StreamPlan {
@@ -24,6 +27,10 @@ pub(super) struct StreamPlan {
     pub global_cursor: bool,
     /// Later pages of a slice are asked for by their token alone.
     pub slice_once: bool,
+    /// What the retriever does where a listing cannot be read as it is.
+    pub detours: DetourPlan,
+    /// The field of the partition that keys of old states stand for.
+    pub old_states: Option<Template>,
     /// Each slice is a job at the provider; `request` and what belongs to it read what the job leaves.
     pub job: Option<Box<JobPlan>>,
     /// Where its schema comes from; what can be told without asking anyone stands in `spec`, too.
@@ -33,6 +40,11 @@ pub(super) struct StreamPlan {
 }
 
 impl StreamPlan {
+    /// Whether a first reading takes the first pages of children from their parents' records.
+    pub fn reads_lazily(&self) -> bool {
+        matches!(&self.router, Some(Router::Parents(parents)) if parents.iter().any(|parent| !parent.inside.is_empty()))
+    }
+
     /// The ways in which the stream is read: one, or two where it delegates by its state.
     pub fn ways(&self) -> impl Iterator<Item = &StreamPlan> {
         std::iter::once(self).chain(self.delegate.iter().map(|delegate| &delegate.plan))
@@ -55,8 +67,10 @@ pub(super) struct Promises {
 pub(super) struct RequestPlan {
     pub url: UrlPlan,
     pub post: bool,
-    pub headers: Vec<(Template, Template)>,
-    pub parameters: Vec<(Template, Template)>,
+    pub headers: Inputs,
+    pub parameters: Inputs,
+    /// The fields that are asked for, where they are named apart.
+    pub properties: Option<Box<PropertiesPlan>>,
     pub body: BodyPlan,
     pub auth: Auth,
     pub errors: ErrorPlan,
@@ -77,6 +91,13 @@ impl RequestPlan {
 pub(super) enum UrlPlan {
     Whole(Template),
     Joined { base: Template, path: Option<Template> },
+}
+
+/// Parameters or headers.
+pub(super) enum Inputs {
+    Each(Vec<(Template, Template)>),
+    /// One template that gives an object.
+    Whole(Template),
 }
 
 pub(super) enum BodyPlan {
@@ -123,9 +144,19 @@ pub(super) enum TokenOption {
 }
 
 pub(super) enum Strategy {
-    Offset { on_first: bool },
-    Page { first: i64, on_first: bool },
-    Cursor { value: Template, stop: Option<Template> },
+    Offset {
+        on_first: bool,
+    },
+    Page {
+        first: i64,
+        on_first: bool,
+    },
+    /// `after`: a template names the last record or how many there were, which the selector knows.
+    Cursor {
+        value: Template,
+        stop: Option<Template>,
+        after: bool,
+    },
 }
 
 pub(super) struct CursorPlan {
@@ -151,7 +182,34 @@ pub(super) struct CursorPlan {
     pub client_side: bool,
     /// The newest come first: reading ends where the cursor is reached.
     pub data_feed: bool,
+    /// It counts: instants stand for whole numbers, a microsecond for one.
+    pub counts: bool,
+    pub clamping: Option<ClampPlan>,
+    /// The provider refuses a window that ends where it begins.
+    pub strictly: bool,
 }
+
+impl CursorPlan {
+    /// As it stands in states and slices.
+    pub fn told(&self, at: Timestamp) -> Value {
+        match (self.counts, at.micros()) {
+            (true, NO_END) => Value::from("inf"),
+            (true, count) => Value::from(count),
+            (false, _) => Value::String(self.format.format(at)),
+        }
+    }
+
+    /// What a state's or a record's value stands for, in the first of the formats that it fits.
+    pub fn heard(&self, value: &Value) -> Option<Timestamp> {
+        if self.counts {
+            return value.as_i64().filter(|count| count.abs() < NO_END).and_then(Timestamp::from_micros);
+        }
+        self.record_formats.iter().chain([&self.format]).find_map(|format| format.parse_value(value))
+    }
+}
+
+/// What counts has no end; as the number of microseconds that stands for it.
+pub(super) const NO_END: i64 = 8_000_000_000_000_000_000;
 
 /// A time from the configuration, with its limits.
 pub(super) struct Bound {
@@ -159,6 +217,8 @@ pub(super) struct Bound {
     pub format: Option<Format>,
     pub at_least: Option<Template>,
     pub at_most: Option<Template>,
+    /// It is a whole number.
+    pub counts: bool,
 }
 
 /// How the provider is asked who we are.

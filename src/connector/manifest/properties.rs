@@ -1,7 +1,7 @@
 //! `QueryProperties`: the names that are asked for, in pieces that the provider takes.
 //!
 //! Owns the cutting into pieces and the key by which the records of the pieces become one again. What is asked of an endpoint for the
-//! names is asked by the caller.
+//! names is asked by the caller; how pieces are read and laid together is `pull_properties`'.
 
 use std::collections::BTreeSet;
 
@@ -11,18 +11,16 @@ use super::{
     dpath,
     engine::{Engine, Scope, Template},
     extract,
-    load::templates,
+    plan::StreamPlan,
     python,
-    reader::Component,
-    transform::{self, Fault, Transformation, texts},
+    transform::{Fault, Transformation},
 };
-use crate::{
-    connector::ConnectorError,
-    yaml::{Node, NodeValue},
-};
+use crate::connector::ConnectorError;
 
 /// `QueryProperties`.
 pub(super) struct PropertiesPlan {
+    /// The parameter that holds the names, joined with commas; none where templates place them.
+    pub key: Option<String>,
     pub list: PropertyList,
     pub always: Vec<String>,
     pub chunking: Option<Chunking>,
@@ -31,9 +29,10 @@ pub(super) struct PropertiesPlan {
 
 pub(super) enum PropertyList {
     Named(Vec<String>),
-    /// Where a name lies in each record of an endpoint; the endpoint is its owner's to ask.
+    /// Where a name lies in each record of an endpoint.
     Endpoint {
         path: Vec<Template>,
+        endpoint: Box<StreamPlan>,
     },
 }
 
@@ -81,7 +80,7 @@ impl PropertyList {
     pub fn name(&self, engine: &Engine, scope: &Scope, record: &Value) -> Result<String, ConnectorError> {
         let path = match self {
             Self::Named(_) => &[][..],
-            Self::Endpoint { path } => path,
+            Self::Endpoint { path, .. } => path,
         };
         let path = extract::steps(engine, scope, path)?;
         let found = dpath::get(record, &path).ok().flatten();
@@ -124,91 +123,6 @@ impl Chunking {
     }
 }
 
-/// Reads `QueryProperties`. The retriever of `PropertiesFromEndpoint` is read by who asks it.
-pub(super) fn query_properties(component: &Component<'_>) -> PropertiesPlan {
-    let list = match component.field("property_list") {
-        Some(Node { value: NodeValue::Table(_), .. }) => {
-            let path = component.child("property_list", &["PropertiesFromEndpoint"], true).map(|(_, endpoint)| {
-                let path = templates(&endpoint, "property_field_path");
-                endpoint.finish(&["retriever"]);
-                path
-            });
-            PropertyList::Endpoint { path: path.unwrap_or_default() }
-        }
-        _ => PropertyList::Named(texts(component, "property_list")),
-    };
-    let always = texts(component, "always_include_properties");
-    let chunking = component.child("property_chunking", &["PropertyChunking"], false).map(|(_, part)| chunking(&part));
-    let selector = component.child("property_selector", &["JsonSchemaPropertySelector"], false).map(|(_, part)| {
-        let transformations = transform::transformations(&part, "transformations");
-        part.finish(&[]);
-        PropertySelector { transformations }
-    });
-    component.finish(&[]);
-    PropertiesPlan { list, always, chunking, selector }
-}
-
-fn chunking(part: &Component<'_>) -> Chunking {
-    let by_characters = match part.text("property_limit_type") {
-        Some("characters") => true,
-        Some("property_count") => false,
-        _ => {
-            part.refuse(
-                "property_limit_type",
-                "'property_limit_type' is missing or not known",
-                "characters or property_count",
-            );
-            false
-        }
-    };
-    let limit = part.count("property_limit");
-    let merge_keys = part.child("record_merge_strategy", &["GroupByKeyMergeStrategy"], false).map(|(_, strategy)| {
-        let keys = super::load::names(&strategy, "key");
-        if strategy.field("key").is_none() {
-            strategy.refuse("key", "'key' is missing", "name the fields by which records are the same");
-        }
-        strategy.finish(&[]);
-        keys.unwrap_or_default()
-    });
-    part.finish(&[]);
-    Chunking { by_characters, limit, merge_keys: merge_keys.unwrap_or_else(|| vec!["id".to_owned()]) }
-}
-
-/// A request's body by `request_body`, as one of the two older fields has it.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum RequestBody<'n> {
-    /// As `request_body_json`.
-    Json(&'n Node),
-    /// As `request_body_data`: a table is a form, a text is itself.
-    Data(&'n Node),
-}
-
-/// Reads `request_body`, where it is given.
-pub(super) fn request_body<'n>(requester: &Component<'n>) -> Option<RequestBody<'n>> {
-    let kinds = ["RequestBodyJsonObject", "RequestBodyGraphQL", "RequestBodyPlainText", "RequestBodyUrlEncodedForm"];
-    let (kind, body) = requester.child("request_body", &kinds, false)?;
-    let Some(value) = body.field("value") else {
-        body.refuse("value", "'value' is missing", "write what is sent");
-        return None;
-    };
-    body.finish(&[]);
-    let (wanted, fits) = match kind {
-        "RequestBodyPlainText" => ("text", value.text().is_some()),
-        _ => ("a table of keys", matches!(value.value, NodeValue::Table(_))),
-    };
-    if !fits {
-        body.refuse("value", &format!("{wanted} is expected, not {}", value.kind()), "");
-        return None;
-    }
-    if kind == "RequestBodyGraphQL" && value.get("query").is_none() {
-        body.refuse("value", "the query is missing", "write value: {query: ...}");
-    }
-    match kind {
-        "RequestBodyJsonObject" | "RequestBodyGraphQL" => Some(RequestBody::Json(value)),
-        _ => Some(RequestBody::Data(value)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -217,7 +131,7 @@ mod tests {
         let chunking =
             chunking.map(|(by_characters, limit)| Chunking { by_characters, limit, merge_keys: vec!["id".into()] });
         let always = always.iter().map(|name| (*name).to_owned()).collect();
-        PropertiesPlan { list: PropertyList::Named(Vec::new()), always, chunking, selector: None }
+        PropertiesPlan { key: None, list: PropertyList::Named(Vec::new()), always, chunking, selector: None }
     }
 
     /// Recorded from the reference.

@@ -14,23 +14,22 @@ use super::{
     engine::Scope,
     paginate,
     parents::Placed,
-    partition::state::States,
+    partition::state::{self, States},
     place::Place,
     plan::{CursorPlan, StreamPlan},
-    pull_answer::fingerprint,
+    pull_answer::{Fetched, Taken},
+    pull_partitions::Closed,
     request::{self, PageFacts, Proof},
-    select::{self, Selected},
+    select::Selected,
     slices::{self, Cut, Window},
 };
 use crate::{
     connector::{
         ConnectorError, ErrorKind, Page, PullRequest,
-        http::{Answer, Call, TakenFor},
+        http::{Answer, Call},
     },
     domain::{clock::Timestamp, cursor::Cursor, status::SyncMode},
 };
-
-pub(super) use super::pull_answer::{Taken, Turn};
 
 /// One pull of one stream, between two pages.
 pub(super) struct Pull<'a> {
@@ -46,6 +45,8 @@ pub(super) struct Pull<'a> {
     pub(super) states: Option<States>,
     /// The cursor that the pull begins with, for streams with one cursor.
     pub(super) begun: Option<Timestamp>,
+    /// What is read joins what was read before.
+    pub(super) joined: bool,
     /// What is fetched ahead, where anything may be.
     pub(super) ahead: Option<&'a Ahead>,
 }
@@ -66,7 +67,13 @@ impl<'a> Pull<'a> {
             return Err(ConnectorError::new(ErrorKind::Settings, message));
         }
         let states = plan.cursor.as_ref().filter(|_| plan.router.is_some());
-        let states = states.map(|cursor| States::read(&cursor.field, request.cursor.as_ref(), plan.global_cursor));
+        let old = plan.old_states.as_ref().zip(plan.cursor.as_ref()).zip(request.cursor.as_ref());
+        let old = match old {
+            Some(((key, cursor), state)) => state::migrated(&engine.text(key, &scope)?, &cursor.field, state),
+            None => None,
+        };
+        let states = states
+            .map(|cursor| States::read(&cursor.field, old.as_ref().or(request.cursor.as_ref()), plan.global_cursor));
         let given = match (&plan.cursor, &request.cursor) {
             // The reference begins at the start where a state does not name the cursor's field.
             (Some(cursor), Some(state))
@@ -77,24 +84,37 @@ impl<'a> Pull<'a> {
             (Some(cursor), Some(state)) if states.is_none() => Some(slices::cursor_instant(cursor, state)?),
             (Some(_), _) | (None, _) => None,
         };
-        let cut =
-            plan.cursor.as_ref().map(|cursor| slices::cut(engine, cursor, &scope, request.started_at)).transpose()?;
+        let bounded = connector.manner == Manner::Daemon;
+        let cut = plan.cursor.as_ref().map(|cursor| slices::cut(engine, cursor, &scope, request.started_at, bounded));
+        let cut = cut.transpose()?;
         let begun = match (&plan.cursor, connector.manner) {
             (Some(cursor), Manner::Reference) if states.is_none() => {
                 Some(slices::beginning(engine, cursor, &scope, given)?)
             }
             _ => None,
         };
-        Ok(Self { connector, plan, request, scope, given, cut, states, begun, ahead: None })
+        let mut pull = Self { connector, plan, request, scope, given, cut, states, begun, joined: true, ahead: None };
+        pull.joined = begun.map_or(Ok(true), |begun| pull.joins(begun))?;
+        Ok(pull)
+    }
+
+    /// Whether what is read after a cursor joins it: clamped windows may leave a gap, beyond which the reference's states do not go.
+    pub(super) fn joins(&self, begun: Timestamp) -> Result<bool, ConnectorError> {
+        let (Some(plan), Some(cut), Manner::Reference) = (&self.plan.cursor, &self.cut, self.connector.manner) else {
+            return Ok(true);
+        };
+        let start = slices::start(&self.connector.loaded.engine, plan, &self.scope, Some(begun))?;
+        Ok(cut.joins(begun, start))
     }
 
     /// The page with the place that it was read at; a stream without any partition has none.
     pub async fn placed_page(&self) -> Result<Placed, ConnectorError> {
+        let mut closed = Closed::new();
         let place = match &self.request.position {
             Some(position) => Some(Place::read(position)?),
-            None => self.first_place().await?,
+            None => self.first_place(&mut closed).await?,
         };
-        let Some(place) = place else { return Ok((None, self.nothing())) };
+        let Some(place) = place else { return Ok((None, self.nothing(closed))) };
         if place.window().is_some() != self.plan.cursor.is_some()
             || place.part().is_some() != self.plan.router.is_some()
         {
@@ -103,9 +123,10 @@ impl<'a> Pull<'a> {
                 "the position is of another form of the stream",
             ));
         }
-        let page = match self.taken(&place).await? {
-            Taken::Reset => self.begun_anew(place.clone())?,
-            Taken::Page(selected, turn) => self.turn(place.clone(), selected, turn).await?,
+        place.detour.goes_on()?;
+        let page = match self.fetched(&place).await? {
+            Fetched::Detour(taken_for) => self.detour(place.clone(), taken_for)?,
+            Fetched::Page(taken) => self.went(place.clone(), *taken).await?,
         };
         if let Some(ahead) = self.ahead.filter(|_| page.next.is_none()) {
             ahead.stop();
@@ -114,15 +135,26 @@ impl<'a> Pull<'a> {
         Ok((Some(place), page))
     }
 
-    /// Asks for a place. The number is the size of the answer's body.
-    pub(super) async fn fetch(&self, place: &Place) -> Result<(Taken, usize), ConnectorError> {
+    /// Asks for a place. The number is the size of what came.
+    pub(super) async fn fetch(&self, place: &Place) -> Result<(Fetched, usize), ConnectorError> {
         if let Some(job) = &self.plan.job {
-            return self.job_page(job, place).await;
+            let (taken, bytes) = self.job_page(job, place).await?;
+            return Ok((Fetched::page(taken), bytes));
         }
         let scope = self.slice_scope(place);
+        if let Some(properties) = &self.plan.request.properties {
+            return self.by_properties(properties, place, &scope).await;
+        }
         let schema = self.schema().await?;
-        let answer = self.ask(place, &scope).await?;
-        Ok((self.read(place, &scope, &answer, schema.as_deref())?, answer.body.len()))
+        let answer = match self.inside_parent(place).await? {
+            Some(answer) => answer,
+            None => self.ask(place, &scope, None).await?,
+        };
+        if let Some(detour) = Fetched::detour(answer.taken_for) {
+            return Ok((detour, 0));
+        }
+        let taken = self.take(place, &scope, &answer, schema.as_deref(), false)?;
+        Ok((Fetched::page(taken), answer.body.len()))
     }
 
     /// What records are cast by, where the stream asks for that.
@@ -130,24 +162,35 @@ impl<'a> Pull<'a> {
         self.connector.schema_for_reading(self.plan, self.request.started_at, &self.request.traffic).await
     }
 
-    async fn first_place(&self) -> Result<Option<Place>, ConnectorError> {
+    async fn first_place(&self, closed: &mut Closed) -> Result<Option<Place>, ConnectorError> {
         if self.plan.router.is_some() {
-            return self.partition_after(None, None, None).await;
+            // Only what was never read is taken from the parents' own records.
+            let lazy = self.plan.reads_lazily() && self.request.cursor.is_none();
+            return self.partition_after(None, (None, None), lazy, closed).await;
         }
         let from = self.given.filter(|_| self.request.mode == SyncMode::Incremental);
-        self.slice_from(from).map(Some)
+        self.slice_from(from)
     }
 
-    /// The first place of a reading that begins at a cursor.
-    pub(super) fn slice_from(&self, from: Option<Timestamp>) -> Result<Place, ConnectorError> {
+    /// The first place of a reading that begins at a cursor; `None`: there is no window to ask for.
+    pub(super) fn slice_from(&self, from: Option<Timestamp>) -> Result<Option<Place>, ConnectorError> {
         let engine = &self.connector.loaded.engine;
         let window = match (&self.plan.cursor, &self.cut) {
-            (Some(plan), Some(cut)) => Some(cut.first(slices::start(engine, plan, &self.scope, from)?)),
+            (Some(plan), Some(cut)) => match cut.first(slices::start(engine, plan, &self.scope, from)?) {
+                Some(window) => Some(window),
+                // The daemon asks for an instant rather than for nothing.
+                None if self.connector.manner == Manner::Daemon && cut.clamp.is_none() => {
+                    Some(Window { start: cut.upto, end: cut.upto })
+                }
+                None => return Ok(None),
+            },
             (None, _) | (_, None) => None,
         };
         let paginator = self.plan.paginator.as_ref();
         let size = paginator.map(|p| paginate::size(engine, p, &self.scope, self.request.limit)).transpose()?.flatten();
-        Ok(Place::first(window, size, self.first_token()))
+        let mut place = Place::first(window, size, self.first_token());
+        place.counts = self.plan.cursor.as_ref().is_some_and(|cursor| cursor.counts);
+        Ok(Some(place))
     }
 
     pub(super) fn first_token(&self) -> Value {
@@ -158,9 +201,9 @@ impl<'a> Pull<'a> {
     }
 
     /// The bounds of the place's window, in the cursor's own format.
-    fn bounds(&self, place: &Place) -> Option<(String, String)> {
+    fn bounds(&self, place: &Place) -> Option<(Value, Value)> {
         let (cursor, window) = (self.plan.cursor.as_ref()?, place.window()?);
-        Some((cursor.format.format(window.start), cursor.format.format(window.end)))
+        Some((cursor.told(window.start), cursor.told(window.end)))
     }
 
     /// What templates see of the place's slice.
@@ -176,8 +219,8 @@ impl<'a> Pull<'a> {
             extra.extend(read.extra.clone());
         }
         if let (Some(cursor), Some((start, end))) = (&self.plan.cursor, self.bounds(place)) {
-            bounds.insert(cursor.start_name.clone(), Value::String(start));
-            bounds.insert(cursor.end_name.clone(), Value::String(end));
+            bounds.insert(cursor.start_name.clone(), start);
+            bounds.insert(cursor.end_name.clone(), end);
         }
         let all: Map<String, Value> = partition.iter().chain(&bounds).map(|(k, v)| (k.clone(), v.clone())).collect();
         let parts = [partition, bounds, extra].map(|fields| Arc::new(Value::Object(fields)));
@@ -188,14 +231,21 @@ impl<'a> Pull<'a> {
         scope.with("next_page_token", &Arc::new(json!({"next_page_token": place.token.clone()})))
     }
 
-    async fn ask(&self, place: &Place, scope: &Scope) -> Result<Answer, ConnectorError> {
+    /// Asks for the page at that place; for these fields only, where the requester names them.
+    pub(super) async fn ask(
+        &self,
+        place: &Place,
+        scope: &Scope,
+        properties: Option<&[String]>,
+    ) -> Result<Answer, ConnectorError> {
         let bounds = self.bounds(place);
         let now = self.connector.gate.clock().now();
         let make = |secret: Option<&SecretString>, session: Option<&SecretString>| -> Result<Call, ConnectorError> {
             let config = self.connector.config_with(secret)?;
             let by_token = self.plan.slice_once && !place.token.is_null();
             let facts = PageFacts {
-                bounds: bounds.as_ref().filter(|_| !by_token).map(|(start, end)| (start.as_str(), end.as_str())),
+                bounds: bounds.as_ref().filter(|_| !by_token).map(|(start, end)| (start, end)),
+                properties,
                 token: &place.token,
                 size: place.size,
                 partition: self.plan.router.as_ref().zip(place.partition()).filter(|_| !by_token),
@@ -214,51 +264,19 @@ impl<'a> Pull<'a> {
         self.connector.send(&self.plan.request, &self.request.traffic, &make, scope).await
     }
 
-    pub(super) fn read(
-        &self,
-        place: &Place,
-        scope: &Scope,
-        answer: &Answer,
-        schema: Option<&Value>,
-    ) -> Result<Taken, ConnectorError> {
-        let engine = &self.connector.loaded.engine;
-        let selector = &self.plan.selector;
-        if answer.taken_for == TakenFor::Reset {
-            return Ok(Taken::Reset);
-        }
-        let ignored = answer.taken_for == TakenFor::Nothing;
-        let nothing = ignored || answer.status == 204 && answer.body.is_empty();
-        let (body, broken) = if nothing { (Value::Null, Vec::new()) } else { self.body(answer)? };
-        let body = Arc::new(body);
-        let total =
-            self.plan.promises.total.as_ref().and_then(|path| path.iter().try_fold(&*body, |at, step| at.get(step)));
-        let total = total.and_then(Value::as_i64);
-
-        let (count, last_record) = select::peek(engine, selector, scope, &body)?;
-        let token = match &self.plan.paginator {
-            None => None,
-            Some(_) if ignored => None,
-            Some(paginator) => {
-                let seen = paginate::Seen {
-                    response: &body,
-                    headers: &answer.headers,
-                    records: count,
-                    last_record,
-                    size: place.size,
-                    token: &place.token,
-                };
-                paginate::next_token(engine, paginator, scope, seen)?
-            }
-        };
-        // A stream of records that has none is an empty one: nothing is missing.
-        let optional = self.plan.promises.records_optional || nothing || !self.plan.decoder.is_whole();
-        let body = Arc::unwrap_or_clone(body);
-        let records = self.records(body, !self.plan.decoder.is_whole(), scope, optional, &answer.asked)?;
-        let mut selected = select::select(engine, self.plan, scope, records, place.page, schema)?;
-        selected.items.extend(broken);
-        let (token, selected) = self.held_against_cursor(place, token, selected)?;
-        let fingerprint = fingerprint(&answer.body);
-        Ok(Taken::Page(selected, Turn { count, token, total, fingerprint }))
+    /// From what was taken of an answer to the page: what the cursor has not seen, and where the pull goes on.
+    pub(super) async fn went(&self, mut place: Place, mut taken: Taken) -> Result<Page, ConnectorError> {
+        let again = !taken.over && self.reaches_limit(&mut place, &taken.selected);
+        let reached = self.plan.cursor.as_ref().is_some_and(|cursor| cursor.data_feed)
+            && self.held_against_cursor(&place, &mut taken.selected)?;
+        place.size = place.detour.page_was_read(self.plan.detours.smaller.as_ref(), place.size);
+        let Taken { selected, count, token, total, fingerprint, failure, .. } = taken;
+        self.turn(
+            place,
+            selected,
+            Turn { count, token: token.filter(|_| !reached), total, fingerprint, again, failure },
+        )
+        .await
     }
 
     /// From the page's facts to where the pull goes on, and how far the cursor may.
@@ -282,7 +300,13 @@ impl<'a> Pull<'a> {
         place.total = turn.total.or(place.total);
         let latest = place.latest;
         let part = place.part().cloned();
-        let next = if moved_up {
+        let next = if turn.failure.is_some() {
+            place.detour.failure = turn.failure;
+            place.page += 1;
+            Some(place)
+        } else if turn.again {
+            Some(self.begun_again(place))
+        } else if moved_up {
             place.latest = before;
             Some(place.ask_again(before, self.first_token(), true)?)
         } else {
@@ -296,9 +320,7 @@ impl<'a> Pull<'a> {
                     Some(place.ask_again(from, self.first_token(), false)?)
                 }
                 Some(token) => Some(place.next_page(token, turn.count, &turn.fingerprint)?),
-                None => window
-                    .and_then(|window| self.cut?.next(window))
-                    .map(|window| place.next_slice(window, self.first_token())),
+                None => self.after_window(place, window, self.cut),
             }
         };
 
@@ -314,7 +336,7 @@ impl<'a> Pull<'a> {
                 next: next.map(|next| next.position()),
                 resumable,
                 cursor,
-                window: window.map(|window| (window.start, window.end)),
+                window: self.told_window(window),
                 provider_total: None,
                 story,
             });
@@ -340,7 +362,7 @@ impl<'a> Pull<'a> {
             next: next.map(|next| next.position()),
             resumable,
             cursor,
-            window: window.map(|window| (window.start, window.end)),
+            window: self.told_window(window),
             provider_total: turn.total.filter(|_| whole && first_page),
             story,
         })
@@ -354,21 +376,6 @@ impl<'a> Pull<'a> {
         }
     }
 
-    /// The provider no longer knows the listing: it is asked again from its beginning, or from the latest value seen.
-    fn begun_anew(&self, place: Place) -> Result<Page, ConnectorError> {
-        let from = place.latest;
-        let next = place.ask_again(from, self.first_token(), true)?;
-        Ok(Page {
-            items: Vec::new(),
-            next: Some(next.position()),
-            resumable: false,
-            cursor: None,
-            window: None,
-            provider_total: None,
-            story: format!("{}: the listing begins anew, as the manifest asks", self.plan.spec.name),
-        })
-    }
-
     /// The next page of this query would lie beyond what the provider gives for one query.
     pub(super) fn cap_reached(&self, place: &Place, count: u64) -> bool {
         let size = place.size.unwrap_or(count);
@@ -376,26 +383,29 @@ impl<'a> Pull<'a> {
     }
 
     /// The cursor at that instant: not beyond the window or the run, not before the one that was given.
-    fn cursor(&self, plan: &CursorPlan, micros: i64, window: Window) -> Cursor {
+    pub(super) fn cursor(&self, plan: &CursorPlan, micros: i64, window: Window) -> Cursor {
         let at = Timestamp::from_micros(micros).unwrap_or(window.start);
-        let at = match self.connector.manner {
-            Manner::Daemon => at.min(window.end).min(self.request.started_at),
+        let at = match (self.connector.manner, plan.counts) {
+            (Manner::Daemon, true) => at,
+            (Manner::Daemon, false) => at.min(window.end).min(self.request.started_at),
             // The latest value that was seen, wherever it lies; never before where the pull began.
-            Manner::Reference => self.begun.map_or(at, |begun| at.max(begun)),
+            (Manner::Reference, _) => self.begun.map_or(at, |begun| if self.joined { at.max(begun) } else { begun }),
         };
-        let text = plan.format.format(self.given.map_or(at, |given| at.max(given)));
+        let told = plan.told(self.given.map_or(at, |given| at.max(given)));
         // The format may be coarser than the instant: the order is that of what is written down.
-        let order = plan.format.parse(&text).map(Timestamp::micros);
-        let mut state = match (self.connector.manner, &self.request.cursor) {
-            (Manner::Reference, Some(Value::Object(given))) => given.clone(),
+        let order = plan.heard(&told).map(Timestamp::micros);
+        // What else the state held stays in it, as the reference has it.
+        let mut state = match (&self.request.cursor, self.connector.manner) {
+            (Some(Value::Object(state)), Manner::Reference) => state.clone(),
             _ => Map::new(),
         };
-        state.insert(plan.field.clone(), Value::String(text));
+        state.insert(plan.field.clone(), told);
         Cursor { state: Value::Object(state), order }
     }
 
     fn story(&self, place: &Place, selected: &Selected) -> String {
-        let window = place.window().map(|window| format!(" {}..{}", window.start, window.end)).unwrap_or_default();
+        let window = self.told_window(place.window());
+        let window = window.map(|(start, end)| format!(" {start}..{end}")).unwrap_or_default();
         let filtered = if selected.filtered > 0 {
             format!(", {} left out by the manifest", selected.filtered)
         } else {
@@ -404,6 +414,18 @@ impl<'a> Pull<'a> {
         let (name, page, records) = (&self.plan.spec.name, place.page + 1, selected.items.len());
         format!("{name}{window} page {page}: {records} records{filtered}")
     }
+}
+
+/// What a page tells, beside its items.
+struct Turn {
+    count: u64,
+    token: Option<Value>,
+    total: Option<i64>,
+    fingerprint: String,
+    /// The listing begins anew.
+    again: bool,
+    /// Why there is no next page although there should be one.
+    failure: Option<String>,
 }
 
 fn is_sorted(before: Option<i64>, values: impl Iterator<Item = i64>) -> bool {

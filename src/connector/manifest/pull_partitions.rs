@@ -2,60 +2,124 @@
 //!
 //! Owns the states between partitions. A page within one is `pull`'s.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{
     paginate,
-    parents::Reading,
+    parents::{Reading, Run},
     partition::{Partition, Router, RouterPlace, state::States, walk::Walk},
     place::{Part, Place},
     pull::{CLOSED_AT_ONCE, Pull},
-    slices,
+    slices::{self, Window},
 };
 use crate::{
-    connector::{ConnectorError, Page},
+    connector::{
+        ConnectorError, Page,
+        http::{Answer, TakenFor},
+    },
     domain::{clock::Timestamp, cursor::Cursor, status::SyncMode},
 };
 
+/// Partitions that were read to their end, or have nothing to read, with the values that they came to in microseconds.
+pub(super) type Closed = Vec<(Map<String, Value>, i64)>;
+
 impl Pull<'_> {
-    /// The page of a stream that has no partition to read.
-    pub(super) fn nothing(&self) -> Page {
+    /// The page of a stream that has no partition or no window to read.
+    pub(super) fn nothing(&self, closed: Closed) -> Page {
+        let states = self.states.clone().map(|mut states| {
+            self.close(&mut states, closed);
+            self.finished(states, None)
+        });
+        let cursor = states.or_else(|| {
+            let (plan, begun) = (self.plan.cursor.as_ref()?, self.begun?);
+            Some(self.cursor(plan, begun.micros(), Window { start: begun, end: begun }))
+        });
         Page {
             items: Vec::new(),
             next: None,
             resumable: false,
-            cursor: self.states.clone().map(|states| self.finished(states, None)),
+            cursor,
             window: None,
             provider_total: None,
-            story: format!("{}: there is no partition to read", self.plan.spec.name),
+            story: format!("{}: there is nothing to ask for", self.plan.spec.name),
         }
     }
 
-    /// The first place of the partition after that one; `None` when there is none.
+    fn close(&self, states: &mut States, closed: Closed) {
+        for (fields, upto) in closed {
+            let told = Timestamp::from_micros(upto).and_then(|at| Some(self.plan.cursor.as_ref()?.told(at)));
+            states.close(&fields, told.unwrap_or(Value::Null));
+        }
+    }
+
+    /// The run, for what is remembered of it.
+    pub(super) fn run(&self) -> Run {
+        (std::ptr::from_ref(self.plan).addr(), self.request.started_at)
+    }
+
+    /// The first place of the partition after that one; `None` when there is none. `reached` is the latest that partitions came to
+    /// and the latest value that was seen. Partitions without a window are `closed` on the way.
     pub(super) async fn partition_after(
         &self,
         place: Option<&RouterPlace>,
-        top: Option<i64>,
-        latest: Option<i64>,
+        reached: (Option<i64>, Option<i64>),
+        lazy: bool,
+        closed: &mut Closed,
     ) -> Result<Option<Place>, ConnectorError> {
-        let Some(router) = &self.plan.router else { return Ok(None) };
+        let Some(plan) = &self.plan.router else { return Ok(None) };
+        let engine = &self.connector.loaded.engine;
         let reading = Reading { connector: self.connector, request: self.request, states: self.states.as_ref() };
-        let walk = Walk { engine: &self.connector.loaded.engine, scope: &self.scope, parents: &reading };
-        let known = self.ahead.zip(place).and_then(|(ahead, place)| ahead.step_after(place));
-        let step = match known {
-            Some(step) => step,
-            None => walk.next(router, place).await?,
-        };
-        let Some((partition, router)) = step else { return Ok(None) };
-        let (own, back) = self.partition_start(&partition)?;
-        let ago = own.and_then(|own| Timestamp::from_micros(own.micros() - back.max(0) * 1_000_000));
-        let mut place = self.slice_from(ago.or(own))?;
-        place.latest = latest;
-        let from = match &self.plan.cursor {
-            Some(cursor) => Some(slices::beginning(&self.connector.loaded.engine, cursor, &self.scope, own)?.micros()),
-            None => None,
-        };
-        Ok(Some(place.of_partition(Part { router, partition, from, latest: None, top, closed: Vec::new() })))
+        let unions = &self.connector.parents.unions;
+        let walk = Walk { engine, scope: &self.scope, parents: &reading, unions };
+        let mut at = place.cloned();
+        let run = self.run();
+        loop {
+            let known = self.ahead.zip(at.as_ref()).and_then(|(ahead, at)| ahead.step_after(at));
+            let step = match known {
+                Some(step) => step,
+                None => walk.next(plan, at.as_ref()).await?,
+            };
+            let Some((partition, router)) = step else { return Ok(None) };
+            // A partition with a cursor of its own is read once, however often its parents name it.
+            if self.states.is_some() && self.connector.parents.given_before(&run, &partition, &router) {
+                at = Some(router);
+                continue;
+            }
+            let (own, back) = self.partition_start(&partition)?;
+            let own = own.map(|own| Timestamp::from_micros(own.micros() - back.max(0) * 1_000_000).unwrap_or(own));
+            let from = match &self.plan.cursor {
+                Some(cursor) => Some(slices::beginning(engine, cursor, &self.scope, own)?.micros()),
+                None => None,
+            };
+            if let Some(mut place) = self.slice_from(own)? {
+                let (top, latest) = reached;
+                place.latest = latest;
+                let closed = std::mem::take(closed);
+                return Ok(Some(place.of_partition(Part { router, partition, from, latest: None, top, closed, lazy })));
+            }
+            closed.extend(from.map(|from| (partition.fields, from)));
+            at = Some(router);
+        }
+    }
+
+    /// The first page of a partition that lies in its parent's record, where it is read from there.
+    pub(super) async fn inside_parent(&self, place: &Place) -> Result<Option<Answer>, ConnectorError> {
+        let (Some(part), Some(Router::Parents(parents))) = (place.part(), &self.plan.router) else { return Ok(None) };
+        if !part.lazy || place.page > 0 {
+            return Ok(None);
+        }
+        let engine = &self.connector.loaded.engine;
+        let reading = Reading { connector: self.connector, request: self.request, states: self.states.as_ref() };
+        let unions = &self.connector.parents.unions;
+        let walk = Walk { engine, scope: &self.scope, parents: &reading, unions };
+        let Some(inside) = walk.inside(parents, &part.router).await? else { return Ok(None) };
+        Ok(Some(Answer {
+            status: 200,
+            headers: std::collections::BTreeMap::new(),
+            body: inside.to_string().into(),
+            asked: format!("{}, inside of its parent", self.plan.spec.name),
+            taken_for: TakenFor::Answer,
+        }))
     }
 
     /// What the partition's own cursor says, or the one for all.
@@ -72,9 +136,7 @@ impl Pull<'_> {
 
     /// The states with what was read, at the end of all partitions.
     pub(super) fn finished(&self, mut states: States, latest: Option<i64>) -> Cursor {
-        let value = latest.and_then(|latest| {
-            Some(Value::String(self.plan.cursor.as_ref()?.format.format(Timestamp::from_micros(latest)?)))
-        });
+        let value = latest.and_then(|latest| Some(self.plan.cursor.as_ref()?.told(Timestamp::from_micros(latest)?)));
         let took = self.connector.gate.clock().now().since(self.request.started_at);
         states.finish(value, i64::try_from(took.as_secs()).unwrap_or(i64::MAX).saturating_add(1));
         let parents = self.plan.router.as_ref().map(Router::parents).unwrap_or_default();
@@ -83,7 +145,7 @@ impl Pull<'_> {
             Some((name.clone(), self.connector.parents.cursor(name).or_else(|| states.parent(name).cloned())?))
         };
         let cursors = dependent.filter_map(kept).collect();
-        if matches!(self.plan.router, Some(Router::Parents(_) | Router::Groups { .. })) {
+        if matches!(self.plan.router, Some(Router::Parents(_) | Router::Groups { .. } | Router::Union { .. })) {
             states.set_parents(cursors);
         }
         Cursor { state: states.to_value(), order: None }
@@ -99,13 +161,20 @@ impl Pull<'_> {
         if next.is_some() {
             return Ok((next, None));
         }
-        let Part { router, partition, from, latest: own, top, mut closed } = part;
-        let upto = own.max(from).map(|upto| self.bounded(upto));
+        let Part { router, partition, from, latest: own, top, mut closed, lazy } = part;
+        let joined = match from.and_then(Timestamp::from_micros) {
+            Some(from) => self.joins(from)?,
+            None => true,
+        };
+        let upto = own.filter(|_| joined).max(from).map(|upto| self.bounded(upto));
         let top = top.max(upto);
         if let Some(upto) = upto.filter(|_| self.states.is_some()) {
             closed.push((partition.fields, upto));
         }
-        let mut next = self.partition_after(Some(&router), top, latest).await?;
+        let mut next = self.partition_after(Some(&router), (top, latest), lazy, &mut closed).await?;
+        if let Some(part) = next.as_mut().and_then(Place::part_mut) {
+            closed = std::mem::take(&mut part.closed);
+        }
         let Some(states) = &self.states else { return Ok((next, None)) };
         if next.is_some() && closed.len() < CLOSED_AT_ONCE {
             if let Some(part) = next.as_mut().and_then(Place::part_mut) {
@@ -114,11 +183,7 @@ impl Pull<'_> {
             return Ok((next, None));
         }
         let mut states = states.clone();
-        for (fields, upto) in closed {
-            let at = Timestamp::from_micros(upto);
-            let text = at.and_then(|at| Some(self.plan.cursor.as_ref()?.format.format(at)));
-            states.close(&fields, text.map_or(Value::Null, Value::String));
-        }
+        self.close(&mut states, closed);
         let cursor = match &next {
             Some(_) => Cursor { state: states.to_value(), order: None },
             // Where nothing was seen at all, the one for all partitions stays as it is.

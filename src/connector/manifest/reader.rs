@@ -11,7 +11,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::engine::{Engine, Template};
+use super::engine::{Engine, Template, Use};
 use crate::yaml::{Node, NodeValue, Problem};
 
 /// Everything that was found so far.
@@ -172,12 +172,30 @@ impl<'n> Component<'n> {
         }
     }
 
+    /// The field as a condition: one that names what is not there does not hold.
+    pub fn condition(&self, key: &'static str, required: bool) -> Option<Template> {
+        match self.field(key) {
+            Some(node) => self.compile_for(Use::Condition, node, &self.at(key)),
+            None => {
+                if required {
+                    self.refuse(key, &format!("'{key}' is missing"), "");
+                }
+                None
+            }
+        }
+    }
+
     /// A template of ours, where the format has a default.
     pub fn constant(&self, text: &str) -> Option<Template> {
         self.load.engine.borrow_mut().compile(text, &self.path, &self.parameters).ok()
     }
 
     pub fn compile(&self, node: &Node, path: &str) -> Option<Template> {
+        self.compile_for(Use::Value, node, path)
+    }
+
+    /// As [`Component::compile`], for what the template is used as.
+    pub fn compile_for(&self, wanted: Use, node: &Node, path: &str) -> Option<Template> {
         let text = match &node.value {
             NodeValue::Text(text) => text.clone(),
             NodeValue::Number(_) | NodeValue::Bool(_) | NodeValue::Null => super::python::to_text(&node.to_json()),
@@ -186,7 +204,7 @@ impl<'n> Component<'n> {
                 return None;
             }
         };
-        match self.load.engine.borrow_mut().compile(&text, path, &self.parameters) {
+        match self.load.engine.borrow_mut().compile_for(wanted, &text, path, &self.parameters) {
             Ok(template) => {
                 if template.is_refused() {
                     let message = "'stream_state' is no longer known in templates; what needs this one fails";

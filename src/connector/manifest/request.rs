@@ -12,10 +12,10 @@ use super::{
     address::{address, drop_removed},
     auth::{self, Auth, Placed},
     engine::{Engine, Scope, Template},
-    literal, paginate,
+    paginate,
     partition::{Partition, Router},
-    plan::{BodyPlan, CursorPlan, Inject, Nested, Paginator, RequestOption, RequestPlan, TokenOption},
-    python,
+    plan::{CursorPlan, Inject, Paginator, RequestOption, RequestPlan, TokenOption},
+    python, request_body,
 };
 use crate::{
     connector::{
@@ -27,8 +27,10 @@ use crate::{
 
 /// What varies from page to page.
 pub(super) struct PageFacts<'a> {
-    /// The slice's bounds as text, where the stream has a cursor.
-    pub bounds: Option<(&'a str, &'a str)>,
+    /// The slice's bounds, where the stream has a cursor.
+    pub bounds: Option<(&'a Value, &'a Value)>,
+    /// The fields that are asked for, where the requester names them.
+    pub properties: Option<&'a [String]>,
     pub token: &'a Value,
     pub size: Option<u64>,
     /// The partition, and what says where its values go.
@@ -40,11 +42,11 @@ pub(super) struct PageFacts<'a> {
 
 /// Parts of a request, gathered.
 #[derive(Default)]
-struct Parts {
-    query: Vec<(String, String)>,
-    headers: Vec<(String, String)>,
-    json: Map<String, Value>,
-    form: Vec<(String, String)>,
+pub(super) struct Parts {
+    pub query: Vec<(String, String)>,
+    pub headers: Vec<(String, String)>,
+    pub json: Map<String, Value>,
+    pub form: Vec<(String, String)>,
 }
 
 pub(super) fn settings(message: String) -> ConnectorError {
@@ -52,13 +54,24 @@ pub(super) fn settings(message: String) -> ConnectorError {
 }
 
 impl Parts {
-    fn pair(to: &mut Vec<(String, String)>, name: String, value: &Value, what: &str) -> Result<(), ConnectorError> {
+    /// Adds what one name gives: a list is the name several times, nothing is nothing.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Settings`] when the name is there already.
+    pub fn pair(to: &mut Vec<(String, String)>, name: String, value: &Value, what: &str) -> Result<(), ConnectorError> {
         if to.iter().any(|(have, _)| *have == name) {
             return Err(settings(format!("the {what} '{name}' is given twice")));
         }
         match value {
             Value::Null => {}
             Value::Array(items) => to.extend(items.iter().map(|item| (name.clone(), python::to_text(item)))),
+            Value::Object(_) if what == "parameter" => {
+                return Err(settings(format!("the parameter '{name}' is an object, which cannot be sent")));
+            }
+            // A form takes an object for the list of its keys.
+            Value::Object(fields) if what == "form field" => {
+                to.extend(fields.keys().map(|key| (name.clone(), key.clone())));
+            }
             Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
                 to.push((name, python::to_text(value)));
             }
@@ -117,13 +130,17 @@ impl Parts {
             Router::Product(routers) => {
                 routers.iter().try_for_each(|router| self.partition(engine, router, scope, partition))
             }
-            // Groups send nothing by themselves: their requests name the values.
-            Router::Groups { .. } => Ok(()),
+            // Groups and unions send nothing by themselves: their requests name the values.
+            Router::Groups { .. } | Router::Union { .. } => Ok(()),
         }
     }
 }
 
-fn put(map: &mut Map<String, Value>, path: &[String], value: &Value) -> Result<(), ConnectorError> {
+/// Puts a value at a path into an object, making the objects on the way.
+///
+/// # Errors
+/// [`ErrorKind::Settings`] when another value stands there.
+pub(super) fn put(map: &mut Map<String, Value>, path: &[String], value: &Value) -> Result<(), ConnectorError> {
     let Some((name, rest)) = path.split_first() else { return Ok(()) };
     let twice = || settings(format!("the body's field '{name}' is given twice"));
     if rest.is_empty() {
@@ -158,15 +175,13 @@ pub(super) fn build(
     page: &PageFacts<'_>,
 ) -> Result<Call, ConnectorError> {
     let mut parts = Parts::default();
-    for (name, value) in &plan.parameters {
-        let (name, value) = (engine.text(name, scope)?, sent_text(engine, value, scope)?);
-        Parts::pair(&mut parts.query, name, &value, "parameter")?;
+    request_body::parameters(engine, &plan.parameters, scope, &mut parts)?;
+    if let (Some(name), Some(asked)) = (plan.properties.as_ref().and_then(|plan| plan.key.as_ref()), page.properties) {
+        parts.query.retain(|(have, _)| have != name);
+        parts.query.push((name.clone(), asked.join(",")));
     }
-    for (name, value) in &plan.headers {
-        let (name, value) = (engine.text(name, scope)?, sent_value(engine, value, scope)?);
-        Parts::pair(&mut parts.headers, name, &value, "header")?;
-    }
-    let whole = own_body(engine, &plan.body, scope, &mut parts)?;
+    request_body::headers(engine, &plan.headers, scope, &mut parts)?;
+    let whole = request_body::own_body(engine, &plan.body, scope, &mut parts)?;
     authenticate(engine, &plan.auth, scope, page.proof, &mut parts)?;
     let mut next_url = None;
     if let Some(paginator) = paginator {
@@ -185,10 +200,13 @@ pub(super) fn build(
     if let (Some(cursor), Some((start, end))) = (cursor, page.bounds) {
         let options = [(&cursor.start_option, start), (&cursor.end_option, end)];
         for (option, bound) in options.into_iter().filter_map(|(option, bound)| Some((option.as_ref()?, bound))) {
-            parts.inject(engine, option, scope, &literal::guess(bound.to_owned()))?;
+            parts.inject(engine, option, scope, bound)?;
         }
     }
     let body = match whole {
+        Some(_) if !parts.json.is_empty() || !parts.form.is_empty() => {
+            return Err(settings("the body is one text, and fields are to be put into it".to_owned()));
+        }
         Some(body) => body,
         None => parts.body()?,
     };
@@ -211,85 +229,18 @@ pub(super) fn build(
     };
     drop_removed(&mut url);
     // A next page's address already holds most of what is added to each request.
-    let there: Vec<String> = url.query_pairs().map(|(name, _)| name.into_owned()).collect();
-    let fresh: Vec<_> = parts.query.iter().filter(|(name, _)| !there.contains(name)).collect();
+    let there: Vec<(String, String)> = url.query_pairs().into_owned().collect();
+    let is_there = |name: &String, value: &String| match there.iter().find(|(have, _)| have == name) {
+        // The format's own reader sends what differs beside what is there.
+        Some((_, have)) => !page.any_origin || have == value,
+        None => false,
+    };
+    let fresh: Vec<_> = parts.query.iter().filter(|(name, value)| !is_there(name, value)).collect();
     if !fresh.is_empty() {
         url.query_pairs_mut().extend_pairs(fresh);
     }
     let method = if plan.post { Method::Post } else { Method::Get };
     Ok(Call { method, url, headers: parts.headers, body })
-}
-
-/// A parameter's or a form field's value: a text, or a list. Nothing is sent for what renders to nothing.
-fn sent_text(engine: &Engine, template: &Template, scope: &Scope) -> Result<Value, ConnectorError> {
-    let text = engine.text(template, scope)?;
-    if text.is_empty() {
-        return Ok(Value::Null);
-    }
-    let is_list = text.trim_start().starts_with('[');
-    Ok(match literal::guess(text.clone()) {
-        guessed @ Value::String(_) => guessed,
-        guessed @ Value::Array(_) if is_list => guessed,
-        // `1,2` is a text here, though the format's own language has a name for it.
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) | Value::Array(_) => Value::String(text),
-    })
-}
-
-/// A header's or a JSON field's value, of the type that it reads as.
-fn sent_value(engine: &Engine, template: &Template, scope: &Scope) -> Result<Value, ConnectorError> {
-    let text = engine.text(template, scope)?;
-    Ok(if text.is_empty() { Value::Null } else { literal::guess(text) })
-}
-
-/// Lays the requester's own body into the parts; gives it where it is one text that nothing can be put into.
-fn own_body(
-    engine: &Engine,
-    plan: &BodyPlan,
-    scope: &Scope,
-    parts: &mut Parts,
-) -> Result<Option<Body>, ConnectorError> {
-    match plan {
-        BodyPlan::None => {}
-        BodyPlan::Json(nested) => match render(engine, nested, scope)? {
-            Some(Value::Object(fields)) => {
-                for (name, value) in fields {
-                    put(&mut parts.json, &[name], &value)?;
-                }
-            }
-            Some(other) => return Ok(Some(Body::Json(other))),
-            None => {}
-        },
-        BodyPlan::Form(fields) => {
-            for (name, value) in fields {
-                let (name, value) = (engine.text(name, scope)?, sent_text(engine, value, scope)?);
-                Parts::pair(&mut parts.form, name, &value, "form field")?;
-            }
-        }
-        BodyPlan::Text(text) => return Ok(Some(Body::Text(engine.text(text, scope)?))),
-    }
-    Ok(None)
-}
-
-/// `None` for what renders to null: a field without a value is not sent.
-fn render(engine: &Engine, nested: &Nested, scope: &Scope) -> Result<Option<Value>, ConnectorError> {
-    let value = match nested {
-        Nested::Leaf(template) => sent_value(engine, template, scope)?,
-        Nested::Fixed(value) => value.clone(),
-        Nested::List(items) => {
-            let items = items.iter().map(|item| Ok(render(engine, item, scope)?.unwrap_or(Value::Null)));
-            Value::Array(items.collect::<Result<_, ConnectorError>>()?)
-        }
-        Nested::Map(entries) => {
-            let mut map = Map::new();
-            for (key, value) in entries {
-                if let Some(value) = render(engine, value, scope)? {
-                    map.insert(engine.text(key, scope)?, value);
-                }
-            }
-            Value::Object(map)
-        }
-    };
-    Ok((!value.is_null()).then_some(value))
 }
 
 /// What an authenticator needs besides the scope.

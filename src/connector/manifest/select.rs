@@ -43,7 +43,6 @@ pub(super) enum Strictness {
     /// What looks like a listing and is none fails.
     Daemon,
     /// As the format's own reader has it: what is not there is nothing.
-    #[allow(dead_code, reason = "the protocol's commands ask for it")]
     Reference,
 }
 
@@ -110,39 +109,24 @@ fn tells_error(body: &Value) -> bool {
     })
 }
 
-/// How many records lie at the selector's path, and the last of them, without taking the body apart.
+/// How many records lie at the selector's path, without taking the body apart.
 ///
 /// # Errors
 /// As [`Extractor::extract`].
-pub(super) fn peek(
-    engine: &Engine,
-    selector: &Selector,
-    scope: &Scope,
-    body: &Value,
-) -> Result<(u64, Value), ConnectorError> {
+pub(super) fn peek(engine: &Engine, selector: &Selector, scope: &Scope, body: &Value) -> Result<u64, ConnectorError> {
     let Extractor::Path { path, expander: None } = &selector.extractor else {
         let found = selector.extractor.extract(engine, scope, extract::bodies(body.clone()))?;
-        let count = found.records.len() as u64 + found.dropped;
-        return Ok((count, found.records.into_iter().next_back().unwrap_or(Value::Null)));
+        return Ok(found.records.len() as u64 + found.dropped);
     };
     let path = extract::steps(engine, scope, path)?;
     let starred = path.iter().any(dpath::Step::is_star);
-    let (mut count, mut last) = (0, None);
     let bodies = body.as_array().map_or(std::slice::from_ref(body), Vec::as_slice);
-    for found in bodies.iter().flat_map(|body| dpath::values(body, &path)) {
-        match found {
-            Value::Array(items) => {
-                count += items.len() as u64;
-                last = items.last().or(last);
-            }
-            one if !starred && extract::is_empty(one) => {}
-            one => {
-                count += 1;
-                last = Some(one);
-            }
-        }
-    }
-    Ok((count, last.cloned().unwrap_or(Value::Null)))
+    let found = bodies.iter().flat_map(|body| dpath::values(body, &path));
+    Ok(found.fold(0, |count, found| match found {
+        Value::Array(items) => count + items.len() as u64,
+        one if !starred && extract::is_empty(one) => count,
+        _ => count + 1,
+    }))
 }
 
 /// The way of one record from the extractor to what is emitted.
@@ -237,6 +221,7 @@ pub(super) fn select(
     scope: &Scope,
     records: Vec<Value>,
     page: u32,
+    strictness: Strictness,
     schema: Option<&Value>,
 ) -> Result<Selected, ConnectorError> {
     let mut selected = Selected::default();
@@ -245,7 +230,7 @@ pub(super) fn select(
         selector: &plan.selector,
         transformations: &plan.transformations,
         schema: schema.or(plan.spec.json_schema.as_ref()),
-        transform_first: false,
+        transform_first: plan.cursor.as_ref().is_some_and(|cursor| cursor.client_side),
     };
     let plain = chain.is_plain();
     for (at, record) in records.into_iter().enumerate() {
@@ -272,14 +257,22 @@ pub(super) fn select(
                 }
             }
         }
-        let payload = Arc::unwrap_or_clone(record);
-        let source_updated_at = plan.cursor.as_ref().and_then(|cursor| cursor_value(cursor, &payload));
-        selected.cursors.extend(source_updated_at);
-        let key = plan.spec.primary_key.iter();
-        let external_id = external_id(key.map(|path| path.iter().try_fold(&payload, |at, step| at.get(step))));
-        selected.items.push(Item::Record(RawRecord { external_id, payload, source_updated_at }));
+        selected.take(plan, Arc::unwrap_or_clone(record), strictness);
     }
     Ok(selected)
+}
+
+impl Selected {
+    /// Adds a record as it is.
+    pub fn take(&mut self, plan: &StreamPlan, payload: Value, strictness: Strictness) {
+        let at = plan.cursor.as_ref().and_then(|cursor| cursor_value(cursor, &payload, strictness));
+        self.cursors.extend(at);
+        // A count says nothing about when.
+        let source_updated_at = at.filter(|_| plan.cursor.as_ref().is_some_and(|cursor| !cursor.counts));
+        let key = plan.spec.primary_key.iter();
+        let external_id = external_id(key.map(|path| path.iter().try_fold(&payload, |at, step| at.get(step))));
+        self.items.push(Item::Record(RawRecord { external_id, payload, source_updated_at }));
+    }
 }
 
 /// The field itself, or a dotted way to it.
@@ -287,13 +280,14 @@ fn field<'v>(value: &'v Value, name: &str) -> Option<&'v Value> {
     value.get(name).or_else(|| name.split('.').try_fold(value, |at, part| at.get(part)))
 }
 
-/// When the record last changed, where its cursor field tells a time.
-pub(super) fn cursor_value(plan: &CursorPlan, payload: &Value) -> Option<Timestamp> {
+/// When the record last changed, where its cursor field tells a time; how far it has counted, where it counts.
+pub(super) fn cursor_value(plan: &CursorPlan, payload: &Value, strictness: Strictness) -> Option<Timestamp> {
+    if plan.counts || strictness == Strictness::Reference {
+        return plan.heard(payload.get(&plan.field)?);
+    }
     let value = field(payload, &plan.field)?;
-    plan.record_formats.iter().chain([&plan.format]).find_map(|format| format.parse_value(value)).or_else(|| {
-        // A provider's fractions come and go; an unmistakable instant is taken in any usual form.
-        value.as_str().and_then(|text| text.parse().ok())
-    })
+    // A provider's fractions come and go; an unmistakable instant is taken in any usual form.
+    plan.heard(value).or_else(|| value.as_str().and_then(|text| text.parse().ok()))
 }
 
 #[cfg(test)]

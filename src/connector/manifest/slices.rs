@@ -6,10 +6,11 @@
 use serde_json::Value;
 
 use super::{
+    clamp::Clamp,
     datetime::Format,
     duration::Duration,
     engine::{Engine, Scope, Template},
-    plan::{Bound, CursorPlan},
+    plan::{Bound, CursorPlan, NO_END},
     template::iso_time,
 };
 use crate::{
@@ -30,12 +31,23 @@ pub(super) struct Cut {
     pub upto: Timestamp,
     pub step: Option<Duration>,
     pub granularity: Duration,
+    pub clamp: Option<Clamp>,
+    /// A window of one instant is none.
+    pub strictly: bool,
 }
 
 impl Cut {
-    /// The first window of a pull that begins at `start`. One that begins after its end is one instant wide.
-    pub fn first(&self, start: Timestamp) -> Window {
-        self.from(start.min(self.upto))
+    /// The first window of a pull that begins at `start`. `None`: it begins after its end, or an instant is all that is left and
+    /// cannot be asked for.
+    pub fn first(&self, start: Timestamp) -> Option<Window> {
+        if start > self.upto || start == self.upto && self.granularity.is_zero() {
+            return None;
+        }
+        let start = self.clamp.map_or(start, |clamp| clamp.ceil(start));
+        if start > self.upto || start == self.upto && self.strictly {
+            return None;
+        }
+        Some(self.from(start))
     }
 
     /// The window after this one; `None` when the pull's end is reached.
@@ -45,16 +57,28 @@ impl Cut {
         }
         let start = self.granularity.after(window.end);
         // Without a granule the next window begins where the last ended: it must still go on.
-        (start <= self.upto).then(|| self.from(start))
+        let goes_on = if self.clamp.is_some() { start < self.upto } else { start <= self.upto };
+        goes_on.then(|| self.from(start))
     }
 
     fn from(&self, start: Timestamp) -> Window {
         // The last window goes to the end: nothing is left behind it that would be one granule wide.
-        let end = match self.step.map(|step| step.after(start)) {
-            Some(next) if next < self.upto => self.granularity.before(next),
+        let end = match (self.step.map(|step| step.after(start)), self.clamp) {
+            (Some(next), Some(clamp)) if next < self.upto && clamp.ceil(next) == self.upto => self.upto,
+            (Some(next), Some(clamp)) if next < self.upto => self.granularity.before(clamp.ceil(next)),
+            (Some(next), None) if next < self.upto => self.granularity.before(next),
+            (_, Some(clamp)) if self.granularity.is_zero() => clamp.ceil(self.upto),
             _ => self.upto,
         };
         Window { start, end: end.max(start) }
+    }
+
+    /// Whether what is read from `start` on joins what was read up to `begun`. Clamped windows may leave a gap, beyond which a state
+    /// does not go.
+    pub fn joins(&self, begun: Timestamp, start: Timestamp) -> bool {
+        let millisecond = || Duration::parse("PT0.001S").unwrap_or_default();
+        let granule = if self.granularity.is_zero() { millisecond() } else { self.granularity };
+        self.clamp.is_none_or(|clamp| clamp.ceil(start) <= granule.after(begun))
     }
 }
 
@@ -64,12 +88,11 @@ impl Cut {
 /// [`ErrorKind::Settings`] when the state is not this stream's.
 pub(super) fn cursor_instant(plan: &CursorPlan, state: &Value) -> Result<Timestamp, ConnectorError> {
     let value = state.get(&plan.field);
-    let formats = std::iter::once(&plan.format).chain(&plan.record_formats);
-    let found = value.and_then(|value| formats.into_iter().find_map(|format| format.parse_value(value)));
-    found.ok_or_else(|| {
+    value.and_then(|value| plan.heard(value)).ok_or_else(|| {
+        let form = if plan.counts { "of a whole number" } else { &plan.format.source };
         let message = format!(
-            "the cursor has no '{}' in the form {}; set it anew with: tidegate jobs reset-cursor",
-            plan.field, plan.format.source
+            "the cursor has no '{}' in the form {form}; set it anew with: tidegate jobs reset-cursor",
+            plan.field
         );
         ConnectorError::new(ErrorKind::Settings, message)
     })
@@ -80,6 +103,15 @@ pub(super) fn cursor_instant(plan: &CursorPlan, state: &Value) -> Result<Timesta
 /// # Errors
 /// [`ErrorKind::Settings`] when it renders to no time.
 fn bound(engine: &Engine, bound: &Bound, own: &Format, scope: &Scope) -> Result<Timestamp, ConnectorError> {
+    // A number where counting begins; times have formats.
+    if bound.counts {
+        let start = engine.value(&bound.time, scope)?;
+        let count = start.as_i64().or_else(|| start.as_str().and_then(|text| text.trim().parse().ok()));
+        return count.and_then(Timestamp::from_micros).ok_or_else(|| {
+            let message = format!("'{}' gives no whole number to begin with", bound.time.source());
+            ConnectorError::new(ErrorKind::Settings, message)
+        });
+    }
     let read = |template: &Template| -> Result<Timestamp, ConnectorError> {
         let text = engine.text(template, scope)?;
         let declared = bound.format.as_ref().and_then(|format| format.parse(&text));
@@ -109,14 +141,31 @@ fn duration(engine: &Engine, template: &Template, scope: &Scope) -> Result<Durat
     })
 }
 
-/// How far a pull goes and how it is cut. Never beyond the run's start.
+/// How far a pull goes and how it is cut. `bounded`: never beyond the run's start, whatever end the manifest names.
 ///
 /// # Errors
 /// [`ErrorKind::Settings`]
-pub(super) fn cut(engine: &Engine, plan: &CursorPlan, scope: &Scope, now: Timestamp) -> Result<Cut, ConnectorError> {
-    let upto = plan.end.as_ref().map_or(Ok(now), |end| bound(engine, end, &plan.format, scope))?.min(now);
+pub(super) fn cut(
+    engine: &Engine,
+    plan: &CursorPlan,
+    scope: &Scope,
+    now: Timestamp,
+    bounded: bool,
+) -> Result<Cut, ConnectorError> {
+    if plan.counts {
+        let upto = Timestamp::from_micros(NO_END).unwrap_or(now);
+        return Ok(Cut { upto, step: None, granularity: Duration::default(), clamp: None, strictly: false });
+    }
+    let mut upto = plan.end.as_ref().map_or(Ok(now), |end| bound(engine, end, &plan.format, scope))?;
+    if bounded {
+        upto = upto.min(now);
+    }
+    let clamp = plan.clamping.as_ref().map(|plan| plan.clamp(engine, scope)).transpose()?;
+    if let Some(clamp) = clamp {
+        upto = clamp.granule(plan.granularity).before(clamp.floor(upto));
+    }
     let step = plan.step.as_ref().map(|step| duration(engine, step, scope)).transpose()?.filter(|step| !step.is_zero());
-    Ok(Cut { upto, step, granularity: plan.granularity })
+    Ok(Cut { upto, step, granularity: plan.granularity, clamp, strictly: plan.strictly })
 }
 
 /// Where a pull begins: at the cursor less the look-back, never before the configured start.
@@ -149,6 +198,22 @@ pub(super) fn beginning(
     Ok(cursor.map_or(configured, |cursor| cursor.max(configured)))
 }
 
+/// The earliest value that is wanted of what a provider gives unasked: a look-back window before where the pull began, but not before
+/// the configured start.
+///
+/// # Errors
+/// [`ErrorKind::Settings`]
+pub(super) fn earliest(
+    engine: &Engine,
+    plan: &CursorPlan,
+    scope: &Scope,
+    begun: Timestamp,
+) -> Result<Timestamp, ConnectorError> {
+    let Some(lookback) = &plan.lookback else { return Ok(begun) };
+    let configured = bound(engine, &plan.start, &plan.format, scope)?;
+    Ok(duration(engine, lookback, scope)?.before(begun).max(begun.min(configured)))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -163,8 +228,8 @@ mod tests {
             let at = |seconds: i64| Timestamp::from_micros(seconds * 1_000_000).unwrap();
             let granularity = Duration::parse(["PT1S", "PT0.001S", "P1D"][granule]).unwrap();
             let step = Duration::parse(&format!("P{step}{}", ["D", "W", "M", "Y"][unit])).unwrap();
-            let cut = Cut { upto: at(from + length), step: Some(step), granularity };
-            let mut window = cut.first(at(from));
+            let cut = Cut { upto: at(from + length), step: Some(step), granularity, clamp: None, strictly: false };
+            let mut window = cut.first(at(from)).unwrap();
             prop_assert_eq!(window.start, at(from));
             let mut count = 0;
             loop {
@@ -181,13 +246,17 @@ mod tests {
     }
 
     #[test]
-    fn without_a_step_there_is_one_window_and_a_start_in_the_future_is_an_instant() {
+    fn without_a_step_there_is_one_window_and_a_start_in_the_future_has_none() {
         let at = |text: &str| text.parse::<Timestamp>().unwrap();
-        let cut = Cut { upto: at("2026-01-31T00:00:00Z"), step: None, granularity: Duration::default() };
-        let window = cut.first(at("2026-01-01T00:00:00Z"));
+        let granularity = Duration::default();
+        let cut = Cut { upto: at("2026-01-31T00:00:00Z"), step: None, granularity, clamp: None, strictly: false };
+        let window = cut.first(at("2026-01-01T00:00:00Z")).unwrap();
         assert_eq!(window, Window { start: at("2026-01-01T00:00:00Z"), end: cut.upto });
         assert_eq!(cut.next(window), None);
-        let late = cut.first(at("2027-01-01T00:00:00Z"));
-        assert_eq!(late, Window { start: cut.upto, end: cut.upto });
+        assert_eq!(cut.first(at("2027-01-01T00:00:00Z")), None);
+        assert_eq!(cut.first(cut.upto), None);
+        let exact = Cut { granularity: Duration::parse("PT1S").unwrap(), ..cut };
+        assert_eq!(exact.first(cut.upto), Some(Window { start: cut.upto, end: cut.upto }));
+        assert_eq!(Cut { strictly: true, ..exact }.first(cut.upto), None);
     }
 }

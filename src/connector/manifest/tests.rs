@@ -320,7 +320,7 @@ streams:
       cursor_field: x
       datetime_format: "%Q"
       start_datetime: "{{ stream_state['x'] }}"
-      clamping: {target: DAY}
+      clamping: {target: WEEK}
   - type: StateDelegatingStream
     name: b
 dynamic_streams: [{type: DynamicDeclarativeStream}]
@@ -334,10 +334,10 @@ dynamic_streams: [{type: DynamicDeclarativeStream}]
     has("streams[0].retriever.requester.authenticator", 10, "RateLimitedMultipleTokenAuthenticator");
     has("streams[0].retriever.requester.error_handler.error_handlers", 14, "at least one");
     has("streams[0].retriever.record_selector.record_filter", 18, "needs Python");
-    has("streams[0].retriever.partition_router", 27, "UnionPartitionRouter");
+    has("streams[0].retriever.partition_router.partition_routers", 27, "at least two");
     has("streams[0].retriever.paginator", 28, "leads nowhere");
     has("streams[0].incremental_sync.datetime_format", 32, "%Q");
-    has("streams[0].incremental_sync.clamping", 34, "clamping");
+    has("streams[0].incremental_sync.clamping.target_details", 34, "weekday");
     has("streams[1].incremental_stream", 35, "'incremental_stream' is missing");
     has("dynamic_streams[0].components_resolver", 37, "'components_resolver' is missing");
     assert!(problems.iter().all(|problem| !problem.remedy.is_empty()));

@@ -9,17 +9,13 @@ use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use super::{Shared, queue::Start};
 use crate::connector::{
     ConnectorError, PullRequest,
-    manifest::{
-        ManifestConnector,
-        place::Place,
-        pull::{Pull, Taken},
-    },
+    manifest::{ManifestConnector, place::Place, pull::Pull, pull_answer::Fetched},
 };
 
 /// What came of something that was started.
 enum Came {
     Slice(Result<Option<Place>, ConnectorError>),
-    Page { slice: u64, place: Place, page: Result<(Taken, usize), ConnectorError> },
+    Page { slice: u64, place: Place, page: Result<(Fetched, usize), ConnectorError> },
 }
 
 /// However the task ends, nobody is left waiting for it.
@@ -75,12 +71,12 @@ fn started<'p>(pull: &'p Pull<'p>, start: Start) -> Pin<Box<dyn Future<Output = 
 }
 
 /// Where the slice goes on after a page, as far as that can be told without delivering it.
-fn behind(pull: &Pull<'_>, place: &Place, page: &Taken) -> Option<Place> {
-    let Taken::Page(_, turn) = page else { return None };
-    let token = turn.token.clone()?;
-    if pull.cap_reached(place, turn.count) {
+fn behind(pull: &Pull<'_>, place: &Place, page: &Fetched) -> Option<Place> {
+    let Fetched::Page(taken) = page else { return None };
+    let token = taken.token.clone()?;
+    if taken.failure.is_some() || pull.cap_reached(place, taken.count) {
         return None;
     }
     // A listing that goes round in circles is refused where it is delivered.
-    place.clone().next_page(token, turn.count, &turn.fingerprint).ok()
+    place.clone().next_page(token, taken.count, &taken.fingerprint).ok()
 }

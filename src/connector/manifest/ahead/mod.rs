@@ -19,7 +19,9 @@ use super::{
     partition::{RouterPlace, walk::Step},
     place::Place,
     plan::StreamPlan,
-    pull::{Pull, Taken},
+    pull::Pull,
+    pull_answer::Fetched,
+    pull_partitions::Closed,
 };
 use crate::{
     connector::ConnectorError,
@@ -62,7 +64,7 @@ struct Whose {
 
 /// Between the driver and whoever delivers.
 struct Shared {
-    queue: Mutex<Queue<Taken>>,
+    queue: Mutex<Queue<Fetched>>,
     /// For the driver: something was taken.
     taken: Notify,
     /// For the delivery: something came.
@@ -70,7 +72,7 @@ struct Shared {
 }
 
 impl Shared {
-    fn queue(&self) -> MutexGuard<'_, Queue<Taken>> {
+    fn queue(&self) -> MutexGuard<'_, Queue<Fetched>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -99,7 +101,7 @@ impl Ahead {
     }
 
     /// What was fetched for a place; `None`: ask for it.
-    async fn obtain(&self, whose: &Whose, place: &Place) -> Option<Result<Taken, ConnectorError>> {
+    async fn obtain(&self, whose: &Whose, place: &Place) -> Option<Result<Fetched, ConnectorError>> {
         let shared = self.of(whose)?;
         loop {
             let came = shared.came.notified();
@@ -175,7 +177,7 @@ impl ManifestConnector {
 
 impl Pull<'_> {
     /// What a place's answer holds: fetched ahead, else asked for now.
-    pub(super) async fn taken(&self, place: &Place) -> Result<Taken, ConnectorError> {
+    pub(super) async fn fetched(&self, place: &Place) -> Result<Fetched, ConnectorError> {
         let Some(ahead) = self.ahead.filter(|_| self.may_look_ahead()) else { return Ok(self.fetch(place).await?.0) };
         let whose = Whose {
             stream: self.request.stream.clone(),
@@ -209,10 +211,11 @@ impl Pull<'_> {
     /// The first place of the slice after the one that `place` lies in.
     pub(super) async fn slice_after(&self, place: &Place) -> Result<Option<Place>, ConnectorError> {
         if let Some(window) = place.window().and_then(|window| self.cut?.next(window)) {
-            return Ok(Some(place.clone().next_slice(window, self.first_token())));
+            let size = place.detour.configured.or(place.size);
+            return Ok(Some(place.clone().next_slice(window, size, self.first_token())));
         }
         match place.part() {
-            Some(part) => self.partition_after(Some(&part.router), None, None).await,
+            Some(part) => self.partition_after(Some(&part.router), (None, None), part.lazy, &mut Closed::new()).await,
             None => Ok(None),
         }
     }

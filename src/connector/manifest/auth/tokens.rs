@@ -183,8 +183,15 @@ impl Asking<'_> {
     async fn login(&self, session: &Session, now: Timestamp) -> Result<Held, ConnectorError> {
         let engine = &self.connector.loaded.engine;
         let proof = Proof { config: self.config, session: None, now, may_lack: false };
-        let facts =
-            PageFacts { bounds: None, token: &Value::Null, size: None, partition: None, proof, any_origin: false };
+        let facts = PageFacts {
+            bounds: None,
+            properties: None,
+            token: &Value::Null,
+            size: None,
+            partition: None,
+            proof,
+            any_origin: false,
+        };
         let call = request::build(engine, &session.login, None, None, self.scope, &facts)?;
         let judge = ManifestJudge {
             engine,

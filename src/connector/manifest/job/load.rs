@@ -2,19 +2,9 @@
 
 use super::{JobPlan, Status};
 use crate::connector::manifest::{
-    decode::{self, DecoderPlan},
-    extract::Extractor,
-    load_partitions, load_request, load_selector, load_slicing,
-    partition::Router,
-    plan::{Paginator, RequestPlan},
-    reader::Component,
-    select::Selector,
-    transform::texts,
+    decode, detour::DetourPlan, extract::Extractor, load_partitions, load_request, load_retriever::Retrieved,
+    load_selector, load_slicing, reader::Component, select::Selector, transform::texts,
 };
-
-/// What a retriever comes down to.
-pub(in crate::connector::manifest) type Retriever =
-    (RequestPlan, Selector, Option<Paginator>, DecoderPlan, Option<Router>, bool, Option<Box<JobPlan>>);
 
 const STATUSES: [(&str, Status); 5] = [
     ("running", Status::Running),
@@ -26,7 +16,7 @@ const STATUSES: [(&str, Status); 5] = [
 const EXTRACTORS: [&str; 2] = ["DpathExtractor", "CombinedExtractor"];
 
 /// Reads the retriever: its downloads are the stream's own request.
-pub(in crate::connector::manifest) fn retriever(component: &Component<'_>) -> Option<Retriever> {
+pub(in crate::connector::manifest) fn retriever(component: &Component<'_>) -> Option<Retrieved> {
     let requester = |key: &'static str, required: bool| {
         let found = component.child(key, &["HttpRequester"], required);
         found.and_then(|(_, requester)| load_request::requester(&requester))
@@ -83,7 +73,16 @@ pub(in crate::connector::manifest) fn retriever(component: &Component<'_>) -> Op
         retry_wait,
     };
     let selector = Selector { extractor: rows?, ..selector? };
-    Some((download?, selector, paginator, download_decoder?, router, false, Some(Box::new(job))))
+    Some(Retrieved {
+        request: download?,
+        selector,
+        paginator,
+        decoder: download_decoder?,
+        router,
+        slice_once: false,
+        detours: DetourPlan::default(),
+        job: Some(Box::new(job)),
+    })
 }
 
 fn statuses(map: &Component<'_>) -> Vec<(String, Status)> {

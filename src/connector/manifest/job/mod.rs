@@ -24,10 +24,11 @@ use super::{
     paginate,
     place::Place,
     plan::RequestPlan,
-    pull::{Pull, Taken, Turn},
-    select::{self, Selected},
+    pull::Pull,
+    pull_answer::{Fetched, Taken},
+    select,
 };
-use crate::connector::ConnectorError;
+use crate::connector::{ConnectorError, ErrorKind};
 
 /// How a job is made and watched. Its downloads are the stream's own request, paging, decoder and extractor.
 pub(super) struct JobPlan {
@@ -96,11 +97,6 @@ impl JobPlace {
     }
 }
 
-fn nothing() -> Taken {
-    let turn = Turn { count: 0, token: None, total: None, fingerprint: String::new() };
-    Taken::Page(Selected::default(), turn)
-}
-
 impl Pull<'_> {
     /// A part of what a slice's job left: at the slice's first page the job is made and waited for. The number is the size of the part.
     pub(super) async fn job_page(&self, job: &JobPlan, place: &Place) -> Result<(Taken, usize), ConnectorError> {
@@ -110,12 +106,12 @@ impl Pull<'_> {
             Ok(at) => at,
             Err(_) => match self.job_done(job, &slice, first_token.clone()).await? {
                 Some(at) => at,
-                None => return Ok((nothing(), 0)),
+                None => return Ok((Taken::default(), 0)),
             },
         };
         let Some(target) = at.targets.get(at.at) else {
             self.job_deleted(job, &slice, &at).await?;
-            return Ok((nothing(), 0));
+            return Ok((Taken::default(), 0));
         };
         let more = [
             ("download_target", json!(target)),
@@ -132,10 +128,8 @@ impl Pull<'_> {
         if next.is_none() {
             self.job_deleted(job, &slice, &at).await?;
         }
-        if let Taken::Page(_, turn) = &mut taken {
-            turn.token = next.map(|next| next.token());
-            turn.fingerprint = format!("{}/{}/{}/{}", at.id, at.at, at.read, at.page);
-        }
+        taken.token = next.map(|next| next.token());
+        taken.fingerprint = format!("{}/{}/{}/{}", at.id, at.at, at.read, at.page);
         Ok((taken, bytes))
     }
 
@@ -149,13 +143,12 @@ impl Pull<'_> {
         let asked = slice.with_token(at.page.clone());
         let answer = self.job_ask(&self.plan.request, scope, Some(&asked), None).await?;
         let schema = self.schema().await?;
-        let taken = self.read(&asked, scope, &answer, schema.as_deref())?;
-        let next = match &taken {
-            Taken::Page(_, turn) => {
-                turn.token.clone().map(|page| JobPlace { page, read: at.read + turn.count, ..at.clone() })
-            }
-            Taken::Reset => None,
-        };
+        if Fetched::detour(answer.taken_for).is_some() {
+            let message = format!("{}: a download cannot begin anew", answer.asked);
+            return Err(ConnectorError::new(ErrorKind::Settings, message));
+        }
+        let taken = self.take(&asked, scope, &answer, schema.as_deref(), false)?;
+        let next = taken.token.clone().map(|page| JobPlace { page, read: at.read + taken.count, ..at.clone() });
         Ok((taken, answer.body.len(), next))
     }
 
@@ -175,12 +168,15 @@ impl Pull<'_> {
             self.records(Value::Array(part.bodies), true, scope, optional, &part.asked)?
         };
         let (engine, schema) = (&self.connector.loaded.engine, self.schema().await?);
-        let mut selected = select::select(engine, self.plan, scope, records, place.page, schema.as_deref())?;
+        let strictness = self.connector.strictness();
+        let mut selected =
+            select::select(engine, self.plan, scope, records, place.page, strictness, schema.as_deref())?;
         selected.items.extend(part.broken);
-        let (_, selected) = self.held_against_cursor(place, None, selected)?;
+        if self.plan.cursor.as_ref().is_some_and(|cursor| cursor.client_side && !cursor.data_feed) {
+            self.held_against_cursor(place, &mut selected)?;
+        }
         let next = (!part.last).then(|| JobPlace { read, ..at.clone() });
-        let turn = Turn { count: part.rows, token: None, total: None, fingerprint: String::new() };
-        Ok((Taken::Page(selected, turn), part.bytes, next))
+        Ok((Taken { selected, count: part.rows, ..Taken::default() }, part.bytes, next))
     }
 
     /// The slice's scope with what the job's requests may name: by itself, and as extra fields of the slice.

@@ -190,6 +190,7 @@ impl Pull<'_> {
         let make = |secret: Option<&secrecy::SecretString>, session: Option<&secrecy::SecretString>| {
             let config = connector.config_with(secret)?;
             let facts = PageFacts {
+                properties: None,
                 bounds: None,
                 token: page.map_or(&Value::Null, |page| &page.token),
                 size: page.and_then(|page| page.size),

@@ -5,6 +5,7 @@
 //! and a place names a parent's page and a record on it, so that a reading can go on in the middle of parents.
 
 pub(super) mod state;
+pub(super) mod union;
 pub(super) mod walk;
 
 use std::sync::Arc;
@@ -37,6 +38,11 @@ pub(super) enum Router {
         size: u64,
         distinct: bool,
     },
+    /// The partitions of each, known by one field, each value once.
+    Union {
+        of: Vec<Router>,
+        field: Template,
+    },
 }
 
 pub(super) enum Values {
@@ -55,6 +61,8 @@ pub(super) struct Parent {
     pub option: Option<RequestOption>,
     /// The parent is read from its own cursor on, which the child's state keeps.
     pub incremental: bool,
+    /// Where the first page of the children lies in a record, for a first reading; empty where it does not.
+    pub inside: Vec<Template>,
 }
 
 impl Router {
@@ -63,7 +71,9 @@ impl Router {
         match self {
             Self::List { .. } => Vec::new(),
             Self::Parents(parents) => parents.iter().collect(),
-            Self::Product(routers) => routers.iter().flat_map(Self::parents).collect(),
+            Self::Product(routers) | Self::Union { of: routers, .. } => {
+                routers.iter().flat_map(Self::parents).collect()
+            }
             Self::Groups { of, .. } => of.parents(),
         }
     }
@@ -94,4 +104,6 @@ pub(super) enum RouterPlace {
     Product(Vec<(RouterPlace, Partition)>),
     /// The last partition of the group.
     Group(Box<RouterPlace>),
+    /// Which of the routers, and where it stands.
+    Union(usize, Box<RouterPlace>),
 }

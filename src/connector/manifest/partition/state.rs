@@ -50,23 +50,25 @@ impl States {
     /// Where a partition's reading begins: its own cursor's value; else the one for all, with the seconds to go back from it.
     pub fn of(&self, partition: &Map<String, Value>) -> Option<(&Value, i64)> {
         let own = self.each.iter().find(|(have, _)| have == partition).map(|(_, cursor)| (cursor, 0));
-        own.filter(|_| !self.global_only).or_else(|| self.global.as_ref().map(|global| (global, self.lookback)))
+        own.or_else(|| self.global.as_ref().map(|global| (global, self.lookback)))
     }
 
-    /// The cursor of a partition that was read to its end.
+    /// The cursor of a partition that was read to its end, in the order in which partitions come.
     pub fn close(&mut self, partition: &Map<String, Value>, cursor: Value) {
-        if self.global_only {
-            return;
-        }
+        // With this one there is one after the last that could be kept: from here on the one for all stands. Until the end of the
+        // reading each keeps its own, since partitions that are still to come may begin there.
+        self.global_only |= self.each.len() > MANY;
         match self.each.iter_mut().find(|(have, _)| have == partition) {
             Some((_, have)) => *have = cursor,
             None => self.each.push((partition.clone(), cursor)),
         }
-        self.global_only = self.each.len() > MANY;
     }
 
     /// All partitions were read: the latest value of any stands for those to come.
     pub fn finish(&mut self, latest: Option<Value>, took_seconds: i64) {
+        if self.global_only {
+            self.each.clear();
+        }
         if let Some(latest) = latest {
             self.global = Some(latest);
             self.lookback = took_seconds;
@@ -84,7 +86,7 @@ impl States {
     pub fn to_value(&self) -> Value {
         let mut state = Map::from_iter([("use_global_cursor".to_owned(), json!(self.global_only))]);
         let cursor = |value: &Value| json!({self.field.as_str(): value});
-        if !self.global_only {
+        if !self.global_only || !self.each.is_empty() {
             let each =
                 self.each.iter().map(|(partition, value)| json!({"partition": partition, "cursor": cursor(value)}));
             state.insert("states".to_owned(), Value::Array(each.collect()));
@@ -98,6 +100,14 @@ impl States {
         }
         Value::Object(state)
     }
+}
+
+/// A state of a time before partitions had states: each key is a partition's. `None`: it is none.
+pub(in crate::connector::manifest) fn migrated(key: &str, field: &str, state: &Value) -> Option<Value> {
+    let state = state.as_object().filter(|state| !state.is_empty() && !state.contains_key("states"))?;
+    let is_cursor = |value: &Value| value.as_object().is_some_and(|one| one.len() == 1 && one.contains_key(field));
+    let each = state.iter().map(|(id, cursor)| json!({"partition": {key: id}, "cursor": cursor}));
+    state.values().all(is_cursor).then(|| json!({"states": each.collect::<Vec<_>>()}))
 }
 
 #[cfg(test)]
@@ -127,6 +137,28 @@ mod tests {
                 "lookback_window": 7,
             })
         );
+    }
+
+    /// As the reference was seen to do it, with so many partitions known and so many read.
+    #[test]
+    fn one_cursor_stands_for_all_when_there_were_too_many_before_the_last_partition() {
+        for (known, read, global) in
+            [(9_998, vec![1, 2, 3], false), (9_999, vec![1, 2, 3], true), (10_000, vec![1, -5], true)]
+        {
+            let each: Vec<Value> =
+                (0..known).map(|at| json!({"partition": partition(-at), "cursor": {"at": "2026-01-01"}})).collect();
+            let state = json!({"states": each, "state": {"at": "2026-01-03"}});
+            let mut states = States::read("at", Some(&state), false);
+            for id in &read {
+                let begins = if *id < 0 { "2026-01-01" } else { "2026-01-03" };
+                assert_eq!(states.of(&partition(*id)).unwrap().0, begins, "a partition that is known keeps its own");
+                states.close(&partition(*id), json!("2026-01-05"));
+            }
+            states.finish(Some(json!("2026-01-05")), 1);
+            let told = states.to_value();
+            assert_eq!(told["use_global_cursor"], json!(global), "{known}");
+            assert_eq!(told.get("states").is_none(), global, "{known}");
+        }
     }
 
     #[test]

@@ -7,12 +7,14 @@ use std::{future::Future, pin::Pin, sync::Arc};
 
 use serde_json::{Map, Value};
 
-use super::{PARENT_SLICE, Parent, Partition, Router, RouterPlace, Values};
+use super::{PARENT_SLICE, Parent, Partition, Router, RouterPlace, Values, union::Unions};
 use crate::{
     connector::{
         ConnectorError, ErrorKind,
         manifest::{
+            dpath,
             engine::{Engine, Scope},
+            extract,
             place::Place,
         },
     },
@@ -45,6 +47,7 @@ pub(in crate::connector::manifest) struct Walk<'a> {
     pub engine: &'a Engine,
     pub scope: &'a Scope,
     pub parents: &'a dyn ParentPages,
+    pub unions: &'a Unions,
 }
 
 impl Walk<'_> {
@@ -65,6 +68,10 @@ impl Walk<'_> {
                 (Router::Groups { of, size, distinct }, None) => self.group(of, *size, *distinct, None).await,
                 (Router::Groups { of, size, distinct }, Some(RouterPlace::Group(last))) => {
                     self.group(of, *size, *distinct, Some((**last).clone())).await
+                }
+                (Router::Union { of, field }, None) => self.union(of, field, None).await,
+                (Router::Union { of, field }, Some(RouterPlace::Union(router, at))) => {
+                    self.union(of, field, Some((*router, at))).await
                 }
                 _ => Err(ConnectorError::new(
                     ErrorKind::PositionExpired,
@@ -114,7 +121,8 @@ impl Walk<'_> {
             loop {
                 let read = self.parents.page(parent, page.as_ref()).await?;
                 while let Some(found) = read.records.get(record) {
-                    if let Some(value) = at_path(found, &key) {
+                    // A key that is null names nothing, as a missing one.
+                    if let Some(value) = at_path(found, &key).filter(|value| !value.is_null()) {
                         let parent_slice = (PARENT_SLICE.to_owned(), Value::Object(read.partition.clone()));
                         let fields = Map::from_iter([(field.clone(), value.clone()), parent_slice]);
                         let partition = Partition { fields, extra: self.extra(parent, found)? };
@@ -130,6 +138,17 @@ impl Walk<'_> {
             }
         }
         Ok(None)
+    }
+
+    /// What lies in the record of a parent that the place stands at, where its children's first page is; an empty list where nothing
+    /// does. `None`: that parent's records hold none.
+    pub async fn inside(&self, parents: &[Parent], place: &RouterPlace) -> Result<Option<Value>, ConnectorError> {
+        let RouterPlace::Record { parent, page, record } = place else { return Ok(None) };
+        let Some(parent) = parents.get(*parent).filter(|parent| !parent.inside.is_empty()) else { return Ok(None) };
+        let read = self.parents.page(parent, page.as_ref()).await?;
+        let path = extract::steps(self.engine, self.scope, &parent.inside)?;
+        let found = read.records.get(*record).and_then(|record| dpath::get(record, &path).ok().flatten());
+        Ok(Some(found.cloned().unwrap_or(Value::Array(Vec::new()))))
     }
 
     fn extra(&self, parent: &Parent, record: &Value) -> Result<Map<String, Value>, ConnectorError> {
@@ -283,7 +302,8 @@ mod tests {
             Router::Groups { of: Box::new(list(&mut engine, &["1", "1", "2", "3"], "n")), size: 2, distinct: true },
         ]);
         let scope = Scope::new("2026-01-01T00:00:00Z".parse().unwrap(), &Arc::new(json!({})));
-        let walk = Walk { engine: &engine, scope: &scope, parents: &Fixed };
+        let unions = Unions::default();
+        let walk = Walk { engine: &engine, scope: &scope, parents: &Fixed, unions: &unions };
         let mut place = None;
         let mut seen = Vec::new();
         while let Some((partition, at)) = walk.next(&router, place.as_ref()).await.unwrap() {

@@ -67,7 +67,7 @@ fn dynamic(component: &Component<'_>) -> Option<DynamicPlan> {
         ..plan
     });
     let filter = component.child("schema_filter", &["RecordFilter"], false).and_then(|(_, filter)| {
-        let condition = filter.template("condition", true);
+        let condition = filter.condition("condition", true);
         filter.finish(&[]);
         condition
     });
@@ -109,7 +109,7 @@ fn type_rule(rule: &Component<'_>) -> Option<TypeRule> {
             Some(Target::Named(names))
         }
     };
-    let condition = rule.template("condition", false);
+    let condition = rule.condition("condition", false);
     rule.finish(&[]);
     Some(TypeRule { current, target: target?, condition })
 }

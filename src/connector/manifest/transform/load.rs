@@ -65,7 +65,7 @@ fn transformation(kind: &str, step: &Component<'_>) -> Option<Transformation> {
 /// An empty condition is none.
 fn condition(step: &Component<'_>) -> Option<super::Template> {
     step.field("condition").filter(|node| node.text() != Some(""))?;
-    step.template("condition", false)
+    step.condition("condition", false)
 }
 
 /// The fields of `AddFields` and of `ConfigAddFields`.
