@@ -5,6 +5,7 @@
 
 mod node;
 mod table;
+mod wording;
 
 use std::fmt;
 
@@ -64,12 +65,11 @@ pub fn parse(text: &str, dialect: Dialect) -> Result<Node, Problem> {
         underscored_numbers_as_strings: strict,
     };
     serde_saphyr::from_str_with_options::<Node>(text, options).map_err(|error| {
-        let line = error.location().map(|at| at.line()).filter(|line| *line > 0);
+        let at = error.location();
+        let line = at.map(|at| at.line()).filter(|line| *line > 0);
+        let column = at.map(|at| at.column()).filter(|column| *column > 0);
         // Without the reader's excerpt of the text: what stands around the place may not belong in a log.
-        let text = error.without_snippet().to_string();
-        let first = text.lines().next().unwrap_or("the reader gives no reason");
-        let remedy = "correct the line; everything else is checked after it";
-        Problem::new(line, "", format!("not readable as YAML: {first}"), remedy)
+        wording::problem(&error.without_snippet().to_string(), line, column, text)
     })
 }
 

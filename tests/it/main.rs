@@ -17,6 +17,8 @@ mod architecture;
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod broken;
+#[cfg(test)]
 mod canary;
 #[cfg(test)]
 mod commands;

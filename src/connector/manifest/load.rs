@@ -11,7 +11,7 @@ use url::Url;
 use super::{
     budget, decode,
     engine::{Engine, Scope, Template},
-    load_partitions, load_request, load_selector, load_slicing,
+    load_names, load_partitions, load_request, load_selector, load_slicing,
     partition::Router,
     plan::{IdentityPlan, Promises, StreamPlan},
     propagate,
@@ -72,9 +72,24 @@ impl Manifest {
         let tree = yaml::parse(text, Dialect::Yaml11).map_err(|problem| vec![problem])?;
         let mut problems = Vec::new();
         let tree = propagate::propagate(resolve::resolve(&tree, &mut problems));
-        let load = Load { engine: RefCell::new(Engine::new()), problems: RefCell::new(problems) };
+        let torn: Vec<String> = problems.iter().map(|problem: &Problem| problem.field.clone()).collect();
+        // A piece that is used at many places is one problem of its line.
+        let mut told: Vec<Problem> = Vec::new();
+        for problem in problems {
+            if !told.iter().any(|have| have.line == problem.line && have.message == problem.message) {
+                told.push(problem);
+            }
+        }
+        let torn_told = told.len();
+        let load = Load { engine: RefCell::new(Engine::new()), problems: RefCell::new(told) };
         let loaded = root(&tree, &load);
         let mut problems = load.problems.into_inner();
+        // What a torn reference left out is not told a second time as missing.
+        let mut place = 0;
+        problems.retain(|problem| {
+            place += 1;
+            place <= torn_told || !torn.contains(&problem.field)
+        });
         problems.sort_by_key(|problem| problem.line);
         match loaded {
             Some(parts) if problems.is_empty() => {
@@ -129,13 +144,13 @@ fn root(tree: &Node, load: &Load) -> Option<Loaded> {
         .filter_map(|(_, component)| stream(component))
         .collect();
     if source.list("streams").is_empty() {
-        source.refuse("streams", "the manifest has no streams", "");
+        source.refuse(
+            "streams",
+            "the manifest has no streams",
+            "add one below `streams:`; tidegate connector new shows a whole one",
+        );
     }
-    for (at, plan) in plans.iter().enumerate() {
-        if plans[..at].iter().any(|other| other.spec.name == plan.spec.name) {
-            source.refuse("streams", &format!("two streams are called '{}'", plan.spec.name), "");
-        }
-    }
+    load_names::refuse_twins(&source);
 
     let mut check_stream = 0;
     let mut check_streams = Vec::new();
@@ -147,8 +162,8 @@ fn root(tree: &Node, load: &Load) -> Option<Loaded> {
                 let found = plans.iter().position(|plan| plan.spec.name == *name);
                 check_stream = found.unwrap_or(check_stream);
                 check_streams.splice(0..0, found);
-                if found.is_none() && load.problems.borrow().is_empty() {
-                    check.refuse("stream_names", "a stream to check is not declared", "");
+                if found.is_none() {
+                    load_names::refuse_unknown(&check, &source, name);
                 }
             }
         }
@@ -189,12 +204,12 @@ fn root(tree: &Node, load: &Load) -> Option<Loaded> {
             if facts.burst.is_none() && burst.is_some() {
                 limits.refuse("burst", "a whole number from 1 is expected", "leave it out for the default burst");
             }
-            limits.finish(&[]);
+            limits.close();
         }
         if let Some((_, asked)) = ours.child("identity", &["identity"], false) {
             let account_id = names(&asked, "account_id");
             identity = asked.template("path", true).map(|path| IdentityPlan { stream: check_stream, path, account_id });
-            asked.finish(&[]);
+            asked.close();
         }
         environments = super::hosts::environments(&ours);
         facts = Facts {
@@ -204,7 +219,7 @@ fn root(tree: &Node, load: &Load) -> Option<Loaded> {
             auth_type: text("auth_type"),
             ..facts
         };
-        ours.finish(&[]);
+        ours.close();
     }
     source.finish(&["version", "definitions", "metadata", "schemas", "description"]);
     let specs = plans.iter().map(|plan| plan.spec.clone()).collect();
@@ -339,7 +354,11 @@ fn primary_key(component: &Component<'_>) -> Vec<Vec<String>> {
         NodeValue::Null | NodeValue::Bool(_) | NodeValue::Number(_) | NodeValue::Table(_) => None,
     };
     parts.unwrap_or_else(|| {
-        component.refuse("primary_key", "a name, a list of names or a list of paths is expected", "");
+        component.refuse(
+            "primary_key",
+            "a name, a list of names or a list of paths is expected",
+            "name the field, e.g. primary_key: id, or primary_key: [account_id, id]",
+        );
         Vec::new()
     })
 }
@@ -354,7 +373,7 @@ fn promises(component: &Component<'_>, node: &Node) -> Promises {
         total: names(&ours, "total"),
         records_optional: ours.truth("records_optional"),
     };
-    ours.finish(&[]);
+    ours.close();
     promises
 }
 

@@ -7,10 +7,12 @@
 //! Refuses components in Python, and whatever this version does not support, at load and by name.
 
 mod address;
+mod advice;
 mod auth;
 mod body;
 #[allow(dead_code, reason = "the reader core calls these; each is tested by itself")]
 mod budget;
+mod complaint;
 mod config_rules;
 pub mod datetime;
 mod decode;
@@ -19,6 +21,7 @@ pub mod duration;
 mod engine;
 mod errors;
 mod extract;
+mod fits;
 mod hosts;
 pub mod literal;
 mod literal_number;
@@ -26,6 +29,7 @@ mod literal_reader;
 mod load;
 mod load_auth;
 mod load_errors;
+mod load_names;
 mod load_partitions;
 mod load_request;
 mod load_selector;
@@ -63,6 +67,7 @@ use async_trait::async_trait;
 use engine::Scope;
 use load::Loaded;
 pub use load::{Facts, Manifest};
+pub use load_names::Outline;
 use secrecy::SecretString;
 use serde_json::Value;
 

@@ -92,10 +92,9 @@ struct Part {
 
 impl Part {
     fn compile(source: &str) -> Result<Self, Fault> {
-        if source.contains(REFUSED) {
-            return Err(Fault::unsupported(
-                "'stream_state' is no longer supported in templates; use 'stream_interval' instead",
-            ));
+        if let Some(before) = source.find(REFUSED) {
+            let refused = "'stream_state' is no longer supported in templates; use 'stream_interval' instead";
+            return Err(Fault::unsupported(refused).behind(source, before));
         }
         let body = parse::parse(source)?;
         let fixed = match body.as_slice() {
@@ -209,6 +208,13 @@ impl Template {
             .flat_map(|part| part.undeclared.iter())
             .filter(|(_, variable)| variable.is_none())
             .map(|(name, _)| &**name)
+    }
+
+    /// The name that is most like one that is not known.
+    pub fn near(name: &str) -> Option<&'static str> {
+        const ALIASES: [&str; 2] = ["stream_interval", "stream_partition"];
+        let known = Variable::NAMES.iter().chain(&ALIASES).chain(globals::Global::NAMES);
+        crate::yaml::nearest(name, known.copied())
     }
 
     /// The value: rendered, and read back as a literal.
