@@ -35,6 +35,8 @@ mod files;
 #[cfg(test)]
 mod grants;
 #[cfg(test)]
+mod guide;
+#[cfg(test)]
 mod image;
 #[cfg(test)]
 mod imports;
