@@ -369,7 +369,7 @@ mod tests {
         let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
         assert_eq!(told.len(), 2, "{told:#?}");
         assert!(told[0].contains("calls.yaml:") && told[0].contains("not readable as YAML"), "{told:#?}");
-        assert!(told[1].contains("deals.yaml: the connector has no stream 'deals'"), "{told:#?}");
+        assert!(told[1].contains("deals.yaml:3: the connector has no stream 'deals'"), "{told:#?}");
         assert!(catalogue.folder("csv").unwrap().map("leads").is_some());
     }
 

@@ -127,7 +127,10 @@ mod tests {
     fn broken_yaml_and_a_doubled_key_are_named_with_their_line() {
         for dialect in [Dialect::Strict, Dialect::Yaml11] {
             let broken = parse("a: 1\nb: [1, 2\nc: 3\n", dialect).unwrap_err();
-            assert!(broken.line >= Some(2) && broken.message.starts_with("not readable as YAML: "), "{broken}");
+            assert!(
+                broken.line >= Some(2) && broken.message.starts_with("not readable as YAML at column "),
+                "{broken}"
+            );
             assert!(!broken.to_string().contains('\n'), "{broken}");
             assert_eq!(parse("a: 1\nb: 2\na: 3\n", dialect).unwrap_err().line, Some(3));
         }

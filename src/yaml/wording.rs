@@ -40,6 +40,16 @@ const KNOWN: &[(&str, &str, &str)] = &[
     ("unknown anchor", "a text begins with *, which means a reference in YAML", "put the text between quotes"),
     ("alias", "a text begins with *, which means a reference in YAML", "put the text between quotes"),
     (
+        "illegal placement of ':'",
+        "a bracket that was opened above is not closed, or a colon stands where none can",
+        "close each [ with ] and each { with }; put a text that holds ':' between quotes",
+    ),
+    (
+        "unexpected character",
+        "a text begins with a sign that means something in YAML",
+        "put a text that begins with @, %, ` or a like sign between quotes",
+    ),
+    (
         "cannot start any token",
         "a text begins with a sign that means something in YAML",
         "put a text that begins with @, %, ` or a like sign between quotes",
@@ -96,7 +106,7 @@ mod tests {
             ("a:\n  b: 1\n c: 2\n", "indented otherwise"),
             ("a: {{ config['x'] }}\n", "a template stands without quotes"),
             ("a: {b: 1\nc: 2\n", "} is missing"),
-            ("a: [1, 2\nb: 3\n", "] is missing"),
+            ("a: [1, 2\nb: 3\n", "is not closed"),
             ("a: [1, 2}\n", "brackets"),
             ("a: \"x\nb: 1\n", "not closed"),
             ("a: 'x\n", "not closed"),

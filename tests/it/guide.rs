@@ -246,7 +246,10 @@ async fn carried_out(db: &TestDatabase) {
     assert!(files >= 8 && commands >= 18, "{files} files, {commands} commands");
     assert_eq!(db.sql.number("select count(*) from crm_leads").await, 4);
     assert_eq!(db.sql.number("select count(*) from crm_leads where received_at is null or phone is null").await, 0);
-    assert_eq!(db.sql.number("select count(*) from field_jobs where booked_amount is not null and currency = 'USD'").await, 2);
+    assert_eq!(
+        db.sql.number("select count(*) from field_jobs where booked_amount is not null and currency = 'USD'").await,
+        2
+    );
     assert_eq!(db.sql.number("select count(*) from integration_sync_errors where status = 'open'").await, 0);
     let asked = provider.asked();
     let last = asked.iter().rfind(|asked| asked.starts_with("requests ")).unwrap();
