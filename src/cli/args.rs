@@ -3,6 +3,7 @@
 //! Owns names and help texts. Refuses to do anything.
 
 mod alerts;
+mod connector;
 mod credential;
 mod errors;
 pub mod import;
@@ -17,6 +18,7 @@ use std::path::PathBuf;
 
 pub use alerts::AlertsCommand;
 use clap::{Args, Parser, Subcommand};
+pub use connector::{AuthFamily, ConnectorCommand, NewConnectorArgs, PagingFamily};
 pub use credential::CredentialCommand;
 pub use errors::{ErrorFilterArgs, ErrorsCommand};
 use quality::QualityCommand;
@@ -76,6 +78,9 @@ pub enum Command {
     /// The connector catalogue.
     #[command(subcommand)]
     Provider(ProviderCommand),
+    /// Connector folders of one's own.
+    #[command(subcommand)]
+    Connector(ConnectorCommand),
     /// Clients' accounts at providers.
     #[command(subcommand)]
     Connection(ConnectionCommand),
@@ -229,7 +234,7 @@ pub enum ConnectionCommand {
         #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u32).range(5..=3600))]
         wait: u32,
     },
-    /// Show mapped records; write nothing.
+    /// Show records as they come, as they are mapped, and what is to be seen in them; write nothing.
     Preview {
         /// The connection's key.
         key: String,
@@ -239,6 +244,9 @@ pub enum ConnectionCommand {
         /// How many records of each stream; at most 100.
         #[arg(long, default_value_t = 5, value_parser = at_least_one())]
         count: usize,
+        /// Show each record as it came; else the first one.
+        #[arg(long)]
+        raw: bool,
     },
     /// Run a few records of each stream, marked as a test; no cursor moves.
     TestBatch {

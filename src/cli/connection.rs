@@ -18,7 +18,10 @@ use crate::{
     connector::{ConnectorError, ErrorKind, TrafficMeter},
     domain::status::{ConnectionStatus, Environment, RunOrigin},
     launch::halted,
-    pipeline::{in_force::in_force, preview::preview},
+    pipeline::{
+        in_force::in_force,
+        preview::{self, preview},
+    },
     scheduler::worker::{Assignment, Task},
     store::{
         SharedStore,
@@ -52,8 +55,9 @@ pub async fn run(app: &App, command: &ConnectionCommand, out: Output) -> Done {
             let wait = std::time::Duration::from_secs((*wait).into());
             credential::authorize(app, &store, key, *port, wait, out).await
         }
-        ConnectionCommand::Preview { key, stream, count } => {
-            show_preview(app, &store, key, stream.as_deref(), *count, out).await
+        ConnectionCommand::Preview { key, stream, count, raw } => {
+            let (count, raw) = (*count, *raw);
+            show_preview(app, &store, key, stream.as_deref(), Preview { count, raw }, out).await
         }
         ConnectionCommand::TestBatch { key, stream, count } => {
             test_batch(app, &store, key, stream.as_deref(), *count, out).await
@@ -187,12 +191,19 @@ pub async fn identify(app: &App, store: &SharedStore, key: &str) -> Result<(serd
     Ok((document, line))
 }
 
+/// What of a preview is wanted.
+struct Preview {
+    count: usize,
+    /// Each record as it came, not only the first.
+    raw: bool,
+}
+
 async fn show_preview(
     app: &App,
     store: &SharedStore,
     key: &str,
     stream: Option<&str>,
-    count: usize,
+    wanted: Preview,
     out: Output,
 ) -> Done {
     let connection = find(store, key).await?;
@@ -212,11 +223,14 @@ async fn show_preview(
             &connection.spec.provider_account_id,
             &worker.clock,
             name,
-            count.min(MOST_PREVIEWED),
+            wanted.count.min(MOST_PREVIEWED),
         )
         .await
         .map_err(|e| connector_failure(&e))?;
-        text.push_str(&print::preview::previewed(&print::View::of_stdout(app.now()), name, &shown));
+        let view = print::View::of_stdout(app.now());
+        text.push_str(&print::preview::previewed(&view, name, &shown, wanted.raw));
+        let map = entry.as_ref().map(|entry| entry.map.as_ref());
+        text.push_str(&print::preview::looked(&preview::looked_at(&shown, map, app.now())));
         document.insert(name.clone(), json!(shown));
     }
     text.push_str("nothing was written\n");

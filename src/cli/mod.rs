@@ -32,6 +32,7 @@ pub mod run;
 pub mod run_once;
 pub mod runs;
 pub mod safety;
+mod scaffold;
 mod secret_input;
 pub mod simulator;
 pub mod source;
@@ -238,6 +239,7 @@ pub async fn dispatch(cli: &Cli, settings: Settings) -> Done {
         Command::Export => apply::export(&app, out).await,
         Command::Source(command) => source::run(&app, command).await,
         Command::Provider(command) => provider::run(&app, command, out).await,
+        Command::Connector(command) => scaffold::run(&app, command, out),
         Command::Connection(command) => connection::run(&app, command, out).await,
         Command::Credential(command) => credential::run(&app, command, out).await,
         Command::Jobs(command) => jobs::run(&app, command, out).await,

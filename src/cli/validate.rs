@@ -13,12 +13,16 @@ use super::{
 };
 use crate::{
     alerts::Rules as AlertRules,
-    connector::registry::{Catalogue, LoadProblem},
-    declaration::{self, CurrentState},
+    connector::{
+        folder_advice::{self, Advice},
+        registry::{Catalogue, LoadProblem},
+    },
+    declaration::{self, ConnectionEntry, CurrentState},
     launch::Definitions as LaunchDefinitions,
     metrics::Definitions,
     quality::Rules,
     settings::{Settings, SettingsErrors},
+    telemetry::redact::scrub,
 };
 
 /// What has been looked at, and what is wrong with it.
@@ -77,6 +81,9 @@ pub fn run(app: &App, args: &ValidateArgs, wrong: Option<&SettingsErrors>, out: 
                     ));
                 }
                 findings.connectors(&one, &found);
+                if one.folders().all(|loaded| loaded.dir != folder) {
+                    findings.advice(folder_advice::advice(&folder, None));
+                }
                 findings.problems.extend(app.metric_problems(&one));
             }
             Kind::Settings => {
@@ -109,8 +116,9 @@ pub fn run(app: &App, args: &ValidateArgs, wrong: Option<&SettingsErrors>, out: 
     let (texts, unreadable) = apply::read(&declarations);
     findings.problems.extend(unreadable);
     findings.checked.extend(texts.iter().map(|(name, _)| name.clone()));
-    if let Err(found) = declaration::parse(&texts, &known) {
-        findings.problems.extend(found.iter().map(ToString::to_string));
+    match declaration::parse(&texts, &known) {
+        Ok(declared) => findings.configs(app, &catalogue, &declared.connections),
+        Err(found) => findings.problems.extend(found.iter().map(ToString::to_string)),
     }
     let Findings { checked, problems, warnings } = findings;
     app.show(out, &json!({"checked": checked, "problems": problems, "warnings": warnings}), |_| {
@@ -197,6 +205,35 @@ impl Findings {
         }));
         self.warnings.extend(catalogue.folders().flat_map(|folder| folder.notices()).map(|notice| notice.to_string()));
         self.problems.extend(found.iter().map(ToString::to_string));
+        for folder in catalogue.folders() {
+            self.advice(folder_advice::advice(&folder.dir, Some(folder)));
+        }
+    }
+
+    fn advice(&mut self, advice: Advice) {
+        self.problems.extend(advice.problems.iter().map(ToString::to_string));
+        self.warnings.extend(advice.warnings.iter().map(ToString::to_string));
+    }
+
+    /// The options of declared connections, held against their providers' manifests.
+    fn configs(&mut self, app: &App, catalogue: &Catalogue, connections: &[ConnectionEntry]) {
+        for connection in connections {
+            let Some(manifest) = catalogue.folder(&connection.provider).and_then(|folder| folder.manifest()) else {
+                continue;
+            };
+            let at = format!("{}: connection `{}`", connection.place, connection.key);
+            if let Err(error) = manifest.fits(&connection.config, app.now()) {
+                let what = scrub(&error.message).into_owned();
+                self.problems.push(format!(
+                    "{at}: {what}; the options stand in the manifest of {} under spec.connection_specification",
+                    connection.provider
+                ));
+            }
+            for (option, near) in manifest.strange_options(&connection.config) {
+                let remedy = near.map_or_else(|| "leave it out".to_owned(), |near| format!("did you mean `{near}`?"));
+                self.warnings.push(format!("{at}: config.{option}: the connector does not have this option; {remedy}"));
+            }
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{StreamSpec, registry::LoadProblem};
+use super::{manifest::Outline, registry::LoadProblem};
 use crate::{
     domain::map_version,
     mapping::FieldMap,
@@ -59,7 +59,7 @@ pub(super) fn metrics(dir: &Path, provider_names: &[String], problems: &mut Vec<
 /// What `webhook.yaml` says, held against the streams.
 pub(super) fn webhook(
     dir: &Path,
-    streams: &[StreamSpec],
+    streams: &[Outline],
     problems: &mut Vec<LoadProblem>,
 ) -> Option<Arc<WebhookDeclaration>> {
     let file = dir.join(WEBHOOK);
@@ -67,7 +67,7 @@ pub(super) fn webhook(
         return None;
     }
     let text = text(&file, problems)?;
-    let facts = streams.iter().map(|stream| StreamFacts { name: &stream.name, primary_key: &stream.primary_key });
+    let facts = streams.iter().map(|(name, primary_key)| StreamFacts { name, primary_key });
     match WebhookDeclaration::parse_for(&text, &facts.collect::<Vec<_>>()) {
         Ok(declaration) => Some(Arc::new(declaration)),
         Err(found) => {

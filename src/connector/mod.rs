@@ -18,6 +18,7 @@
 pub mod credential;
 pub mod error;
 pub mod file;
+pub mod folder_advice;
 mod folder_parts;
 pub mod http;
 pub mod manifest;

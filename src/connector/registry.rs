@@ -16,9 +16,14 @@ use super::{
     file::{FileConnector, FileSource},
     folder_parts::{maps, metrics, text, webhook},
     http::HttpGate,
-    manifest::{Manifest, ManifestConnector},
+    manifest::{Manifest, ManifestConnector, Outline},
 };
-use crate::{mapping::FieldMap, metrics::ProviderMetrics, webhook::WebhookDeclaration, yaml::Problem};
+use crate::{
+    mapping::FieldMap,
+    metrics::ProviderMetrics,
+    webhook::WebhookDeclaration,
+    yaml::{Problem, nearest},
+};
 
 const MANIFEST: &str = "manifest.yaml";
 const FILE: &str = "file.yaml";
@@ -80,7 +85,7 @@ impl fmt::Display for LoadProblem {
 }
 
 impl LoadProblem {
-    pub(super) fn new(file: &Path, what: impl Into<String>, remedy: &str) -> Self {
+    pub(crate) fn new(file: &Path, what: impl Into<String>, remedy: &str) -> Self {
         Self { file: file.to_owned(), line: None, what: what.into(), remedy: remedy.to_owned() }
     }
 
@@ -135,6 +140,14 @@ impl ProviderFolder {
 }
 
 impl ProviderFolder {
+    /// The manifest, where it has one.
+    pub fn manifest(&self) -> Option<&Manifest> {
+        match &self.kind {
+            Kind::Manifest(manifest) => Some(manifest),
+            Kind::File(_) => None,
+        }
+    }
+
     /// What stands in the folder's manifest and is left out, since the format does not know it.
     pub fn notices(&self) -> Vec<LoadProblem> {
         let Kind::Manifest(manifest) = &self.kind else { return Vec::new() };
@@ -189,7 +202,9 @@ impl Catalogue {
 
     /// Loads what a path means: a connector folder by itself, or a directory of them.
     pub fn read_path(path: &Path) -> (Self, Vec<LoadProblem>) {
-        if !path.join(MANIFEST).is_file() && !path.join(FILE).is_file() {
+        // One that lost its manifest is still a folder of a connector, and told as such.
+        let parts = [MANIFEST, FILE, "mappings", "metrics.yaml", "webhook.yaml", "fixtures"];
+        if !parts.iter().any(|part| path.join(part).exists()) {
             return Self::read(&[path.to_owned()]);
         }
         let (mut catalogue, mut problems) = (Self::default(), Vec::new());
@@ -234,25 +249,45 @@ fn folder(dir: &Path, problems: &mut Vec<LoadProblem>) -> Option<ProviderFolder>
         }
         (false, false) => {
             let what = format!("the folder has neither {MANIFEST} nor {FILE}");
-            problems.push(LoadProblem::new(dir, what, "add one, or move the folder elsewhere"));
+            let remedy = "add one (tidegate connector new NAME starts a folder), or move the folder elsewhere";
+            problems.push(LoadProblem::new(dir, what, remedy));
             None
         }
     };
     // The maps are checked also when the manifest is broken: all problems at once.
     let key = loaded.as_ref().map_or(dir_name, |folder| folder.provider_key.clone());
     let (maps, broken_maps) = maps(dir, &key, problems);
+    let streams = match &loaded {
+        Some(folder) => Some(folder.streams.iter().map(|s| (s.name.clone(), s.primary_key.clone())).collect()),
+        None => fs::read_to_string(&manifest).ok().and_then(|text| Manifest::outline(&text)),
+    };
+    let names = loaded.as_ref().map_or_else(|| vec![key], ProviderFolder::client_unsafe_names);
+    let metrics = metrics(dir, &names, problems);
+    let webhook = streams.and_then(|streams: Vec<_>| {
+        strange_maps(dir, &maps, &streams, problems);
+        webhook(dir, &streams, problems)
+    });
     if let Some(folder) = &mut loaded {
-        for map in maps.iter().filter(|map| folder.streams.iter().all(|stream| stream.name != map.stream)) {
-            let known: Vec<_> = folder.streams.iter().map(|stream| stream.name.as_str()).collect();
-            let what = format!("the connector has no stream '{}'", map.stream);
-            let remedy = format!("name it after one of its streams: {}", known.join(", "));
-            problems.push(LoadProblem::new(&dir.join("mappings").join(format!("{}.yaml", map.stream)), what, &remedy));
-        }
         (folder.maps, folder.broken_maps) = (maps, broken_maps);
-        folder.metrics = metrics(dir, &folder.client_unsafe_names(), problems);
-        folder.webhook = webhook(dir, &folder.streams, problems);
+        (folder.metrics, folder.webhook) = (metrics, webhook);
     }
     loaded
+}
+
+/// Tells the maps of streams that the connector does not have.
+fn strange_maps(dir: &Path, maps: &[Arc<FieldMap>], streams: &[Outline], problems: &mut Vec<LoadProblem>) {
+    let known: Vec<&str> = streams.iter().map(|(name, _)| name.as_str()).collect();
+    for map in maps.iter().filter(|map| !known.contains(&map.stream.as_str())) {
+        let what = format!("the connector has no stream '{}'", map.stream);
+        let remedy = nearest(&map.stream, known.iter().copied()).map_or_else(
+            || format!("name it after one of its streams: {}", known.join(", ")),
+            |near| format!("did you mean '{near}'? The file and its `stream` have the same name"),
+        );
+        let file = dir.join("mappings").join(format!("{}.yaml", map.stream));
+        let text = fs::read_to_string(&file).unwrap_or_default();
+        let line = text.lines().position(|line| line.starts_with("stream:")).and_then(|at| u64::try_from(at + 1).ok());
+        problems.push(LoadProblem { line, ..LoadProblem::new(&file, what, &remedy) });
+    }
 }
 
 fn by_manifest(dir: &Path, dir_name: &str, file: &Path, problems: &mut Vec<LoadProblem>) -> Option<ProviderFolder> {
@@ -361,7 +396,7 @@ mod tests {
         let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
         assert_eq!(told.len(), 2, "{told:#?}");
         assert!(told[0].contains("calls.yaml:") && told[0].contains("not readable as YAML"), "{told:#?}");
-        assert!(told[1].contains("deals.yaml: the connector has no stream 'deals'"), "{told:#?}");
+        assert!(told[1].contains("deals.yaml:3: the connector has no stream 'deals'"), "{told:#?}");
         assert!(catalogue.folder("csv").unwrap().map("leads").is_some());
     }
 

@@ -56,13 +56,13 @@ fn read(
     if let Some(stream) = &stream
         && !FilePath::new(file_name).file_stem().and_then(|stem| stem.to_str()).is_some_and(|stem| names(stem, stream))
     {
-        let message = format!("the stream is `{stream}`, the file's name says another");
+        let message = format!("the stream is `{stream}`, the file's name says another (`{file_name}`)");
         let line = top.get("stream").and_then(|node| node.line);
         problems.push(MapProblem::new(
             line,
             "stream",
             message,
-            format!("name the file {stream}.yaml, or {stream}.VERSION.yaml beside it"),
+            format!("write the same in both: the file is called {stream}.yaml, or {stream}.VERSION.yaml beside it"),
         ));
     }
     let table = table(&mut top, problems);

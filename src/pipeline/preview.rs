@@ -2,7 +2,10 @@
 //!
 //! Owns the dry walk over pull, stage and map. Refuses any store call that writes.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    sync::Arc,
+};
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -10,7 +13,12 @@ use serde_json::{Map, Value, json};
 use super::stage::{self, Content, Payload, RepeatWindow};
 use crate::{
     connector::{Connector, ConnectorError, PullRequest, TrafficMeter},
-    domain::{clock::Clock, record::Cell, status::SyncMode},
+    domain::{
+        business::ColumnType,
+        clock::{Clock, Timestamp},
+        record::Cell,
+        status::SyncMode,
+    },
     mapping::{FieldMap, Mapped},
 };
 
@@ -25,6 +33,10 @@ pub struct Previewed {
     pub outcome: &'static str,
     /// The mapped columns, or the reason, or what could not be mapped.
     pub detail: Value,
+    /// The record as it came, less values that its names call secrets; null where it could not be read.
+    pub raw: Value,
+    /// Fields that no rule of the map reads or names.
+    pub unmapped: Vec<String>,
 }
 
 /// Reads up to `count` records of a stream and maps them, for a connection of that account at the provider.
@@ -67,16 +79,97 @@ pub async fn preview(
 
 fn one(item: stage::Staged, map: Option<&FieldMap>, account: &str, stream: &str) -> Previewed {
     let external_id = item.external_id;
+    let (mut raw, mut unmapped) = (Value::Null, Vec::new());
+    let mut seen = |value: &Value| {
+        raw = without_secrets(value);
+        if let Some(map) = map {
+            map.unmapped(value, &mut |name| unmapped.push(name.to_owned()));
+        }
+    };
     let (outcome, detail) = match item.content {
         Content::Broken { reason, .. } => ("failed", json!(reason)),
         Content::NoId(_) => ("failed", json!("the record has no primary key")),
         Content::Record(payload) => match (payload, map) {
-            (Payload::Mapped(ready), _) => told(ready.mapped),
-            (Payload::Parsed(value), Some(map)) => told(map.apply_for(account, &value)),
-            (Payload::Parsed(_), None) => ("ignored", json!(format!("no field map for stream '{stream}'"))),
+            (Payload::Mapped(ready), _) => {
+                serde_json::from_str(&ready.text).iter().for_each(&mut seen);
+                told(ready.mapped)
+            }
+            (Payload::Parsed(value), map) => {
+                seen(&value);
+                map.map_or_else(
+                    || ("ignored", json!(format!("no field map for stream '{stream}'"))),
+                    |map| told(map.apply_for(account, &value)),
+                )
+            }
         },
     };
-    Previewed { external_id, outcome, detail }
+    Previewed { external_id, outcome, detail, raw, unmapped }
+}
+
+/// Parts of names whose values are nobody's business.
+const SECRET_NAMES: [&str; 6] = ["token", "secret", "password", "api_key", "apikey", "private_key"];
+
+/// A record with the values left out that its names call secrets.
+fn without_secrets(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let kept = |name: &str| SECRET_NAMES.iter().any(|part| name.to_ascii_lowercase().contains(part));
+            let field = |(name, value): (&String, &Value)| {
+                let shown = if kept(name) && !value.is_null() { json!("(not shown)") } else { without_secrets(value) };
+                (name.clone(), shown)
+            };
+            Value::Object(fields.iter().map(field).collect())
+        }
+        Value::Array(items) => Value::Array(items.iter().map(without_secrets).collect()),
+        other => other.clone(),
+    }
+}
+
+/// What is to be seen in previewed records before a run writes any: a line for each thing that a person should know.
+pub fn looked_at(shown: &[Previewed], map: Option<&FieldMap>, now: Timestamp) -> Vec<String> {
+    let of = |outcome: &str| shown.iter().filter(|record| record.outcome == outcome).count();
+    let mut lines = vec![format!("{} mapped, {} ignored, {} failed", of("record"), of("ignored"), of("failed"))];
+    let ids: HashSet<&str> = shown.iter().map(|record| record.external_id.as_str()).collect();
+    if ids.len() < shown.len() {
+        lines.push(format!(
+            "{} records have an id that another one has: is primary_key right?",
+            shown.len() - ids.len()
+        ));
+    }
+    let mut unmapped: BTreeMap<&str, usize> = BTreeMap::new();
+    for name in shown.iter().flat_map(|record| &record.unmapped) {
+        *unmapped.entry(name).or_default() += 1;
+    }
+    if !unmapped.is_empty() {
+        let names: Vec<_> = unmapped.iter().map(|(name, times)| format!("{name} ({times})")).collect();
+        lines.push(format!("mapped nowhere: {}; map them, or list them under `unmapped`", names.join(", ")));
+    }
+    let rows: Vec<&Map<String, Value>> = shown.iter().filter_map(|record| record.detail.as_object()).collect();
+    if let Some(map) = map.filter(|_| !rows.is_empty()) {
+        let empty = |to: &String| rows.iter().all(|row| row.get(to).is_none_or(Value::is_null));
+        let fields: Vec<String> = map.slot_fields().into_iter().map(|field| field.to).filter(|to| empty(to)).collect();
+        if !fields.is_empty() {
+            lines.push(format!("mapped and empty in all of them: {}; is `from` right?", fields.join(", ")));
+        }
+        for column in map.table.columns.iter().filter(|column| column.kind == ColumnType::Time) {
+            let later = |row: &&&Map<String, Value>| {
+                row.get(column.name)
+                    .and_then(Value::as_str)
+                    .and_then(|at| at.parse::<Timestamp>().ok())
+                    .is_some_and(|at| at > now)
+            };
+            let count = rows.iter().filter(later).count();
+            if count > 0 {
+                lines.push(format!("{} lies in the future in {count}: is the zone right?", column.name));
+            }
+        }
+        let currencies: BTreeSet<&str> = rows.iter().filter_map(|row| row.get("currency")?.as_str()).collect();
+        if currencies.len() > 1 {
+            let all: Vec<&str> = currencies.into_iter().collect();
+            lines.push(format!("amounts in {}: sums never mix currencies", all.join(", ")));
+        }
+    }
+    lines
 }
 
 /// The outcome's word, and its columns or its reason.
@@ -111,5 +204,49 @@ fn shown_cell(cell: &Cell) -> Value {
         Cell::Decimal(number) => json!(number.to_string()),
         Cell::Bool(truth) => json!(truth),
         Cell::Time(at) => json!(at.to_iso()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(id: &str, outcome: &'static str, detail: Value, unmapped: &[&str]) -> Previewed {
+        let unmapped = unmapped.iter().map(|name| (*name).to_owned()).collect();
+        Previewed { external_id: id.to_owned(), outcome, detail, raw: Value::Null, unmapped }
+    }
+
+    #[test]
+    fn what_a_person_should_know_before_a_run_is_told() {
+        let map = "version: '1'\nstream: deals\nobject_type: deal\ntable: crm_lead_events\nfields:\n  \
+                   - { to: title, label: Title, type: text, from: title }\n  - { to: owner, label: Owner, type: text, from: owner }\n";
+        let map = FieldMap::parse("acme", "deals.yaml", map).unwrap();
+        let now: Timestamp = "2026-02-01T00:00:00Z".parse().unwrap();
+        let row = |currency: &str, at: &str| json!({"title": "a roof", "owner": null, "currency": currency, "occurred_at": at});
+        let records = [
+            shown("1", "record", row("USD", "2026-01-01T00:00:00.000000Z"), &["tags"]),
+            shown("1", "record", row("EUR", "2027-01-01T00:00:00.000000Z"), &["tags", "notes"]),
+            shown("2", "failed", json!("stage: no word"), &[]),
+        ];
+        assert_eq!(
+            looked_at(&records, Some(&map), now),
+            [
+                "2 mapped, 0 ignored, 1 failed",
+                "1 records have an id that another one has: is primary_key right?",
+                "mapped nowhere: notes (1), tags (2); map them, or list them under `unmapped`",
+                "mapped and empty in all of them: owner; is `from` right?",
+                "occurred_at lies in the future in 1: is the zone right?",
+                "amounts in EUR, USD: sums never mix currencies",
+            ]
+        );
+        assert_eq!(looked_at(&records[2..], None, now), ["0 mapped, 0 ignored, 1 failed"]);
+    }
+
+    #[test]
+    fn a_record_is_shown_without_what_its_names_call_secrets() {
+        let record =
+            json!({"id": 1, "API_Key": "hush", "inner": [{"password": "hush", "refresh_token": null, "name": "Ada"}]});
+        let expected = json!({"id": 1, "API_Key": "(not shown)", "inner": [{"password": "(not shown)", "refresh_token": null, "name": "Ada"}]});
+        assert_eq!(without_secrets(&record), expected);
     }
 }

@@ -5,6 +5,7 @@
 
 mod node;
 mod table;
+mod wording;
 
 use std::fmt;
 
@@ -64,12 +65,11 @@ pub fn parse(text: &str, dialect: Dialect) -> Result<Node, Problem> {
         underscored_numbers_as_strings: strict,
     };
     serde_saphyr::from_str_with_options::<Node>(text, options).map_err(|error| {
-        let line = error.location().map(|at| at.line()).filter(|line| *line > 0);
+        let at = error.location();
+        let line = at.map(|at| at.line()).filter(|line| *line > 0);
+        let column = at.map(|at| at.column()).filter(|column| *column > 0);
         // Without the reader's excerpt of the text: what stands around the place may not belong in a log.
-        let text = error.without_snippet().to_string();
-        let first = text.lines().next().unwrap_or("the reader gives no reason");
-        let remedy = "correct the line; everything else is checked after it";
-        Problem::new(line, "", format!("not readable as YAML: {first}"), remedy)
+        wording::problem(&error.without_snippet().to_string(), line, column, text)
     })
 }
 
@@ -127,7 +127,10 @@ mod tests {
     fn broken_yaml_and_a_doubled_key_are_named_with_their_line() {
         for dialect in [Dialect::Strict, Dialect::Yaml11] {
             let broken = parse("a: 1\nb: [1, 2\nc: 3\n", dialect).unwrap_err();
-            assert!(broken.line >= Some(2) && broken.message.starts_with("not readable as YAML: "), "{broken}");
+            assert!(
+                broken.line >= Some(2) && broken.message.starts_with("not readable as YAML at column "),
+                "{broken}"
+            );
             assert!(!broken.to_string().contains('\n'), "{broken}");
             assert_eq!(parse("a: 1\nb: 2\na: 3\n", dialect).unwrap_err().line, Some(3));
         }

@@ -17,6 +17,8 @@ mod architecture;
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod broken;
+#[cfg(test)]
 mod canary;
 #[cfg(test)]
 mod commands;
@@ -32,6 +34,8 @@ mod field_maps;
 mod files;
 #[cfg(test)]
 mod grants;
+#[cfg(test)]
+mod guide;
 #[cfg(test)]
 mod image;
 #[cfg(test)]

@@ -45,6 +45,7 @@ const LEAVES: &[(&str, Leaf)] = &[
     ("apply", Within(&[("apply -f stolen-connection.yaml", 2), ("apply -f stolen-account.yaml", 2)])),
     ("export", Global("all that is declared, for operators")),
     ("provider list", Global("providers belong to no client")),
+    ("connector new", Global("makes a folder; asks no database")),
     ("provider show", Global("providers belong to no client")),
     ("connection list", Global("the list of all connections, for operators")),
     ("connection show", Within(&[("connection show acme-hubspot", 0), ("connection show acme-hubspot --json", 0)])),

@@ -172,9 +172,12 @@ impl Engine {
             Use::Condition => super::template::Template::compile_condition(source),
             Use::Entry => super::template::Template::compile_or_none(source),
         };
-        let compiled = compiled.map_err(|fault| format!("the template cannot be read: {fault}"))?;
+        let compiled = compiled.map_err(|fault| {
+            let at = fault.at.map(|at| format!(" at character {at}")).unwrap_or_default();
+            format!("the template cannot be read{at}: {fault}")
+        })?;
         if let Some(name) = compiled.unknown().filter(|name| !GIVEN.contains(name)).min() {
-            return Err(format!("the template names '{name}', which is not known"));
+            return Err(unknown(name, source));
         }
         Ok(Template { compiled: Arc::new(compiled), place: place.into(), parameters: Arc::clone(parameters) })
     }
@@ -212,6 +215,22 @@ impl Engine {
     pub fn truth(&self, template: &Template, scope: &Scope) -> Result<bool, ConnectorError> {
         scope.evaluated(template, |compiled, context| compiled.evaluate_bool(context))
     }
+}
+
+/// What is said of a name that no template has.
+fn unknown(name: &str, source: &str) -> String {
+    let parts = source.match_indices(name).find(|(at, _)| {
+        let beside = [source[..*at].chars().next_back(), source[at + name.len()..].chars().next()];
+        !beside.iter().flatten().any(|c| c.is_alphanumeric() || *c == '_')
+    });
+    let at = parts.map(|(at, _)| format!(" at character {}", source[..at].chars().count() + 1)).unwrap_or_default();
+    let near = super::template::Template::near(name);
+    let near = near.map_or_else(
+        || "; known are config, record, response, headers, parameters, stream_slice, stream_interval, next_page_token, last_record, last_page_size"
+            .to_owned(),
+        |near| format!("; did you mean '{near}'?"),
+    );
+    format!("the template names '{name}'{at}, which is not known{near}")
 }
 
 #[cfg(test)]

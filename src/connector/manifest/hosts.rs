@@ -88,12 +88,18 @@ pub(super) fn environments(ours: &Component<'_>) -> Vec<Url> {
     };
     let mut found = Vec::new();
     for (name, node) in entries {
-        let known = ["production", "staging", "sandbox"].contains(&name.as_str());
-        match node.text().and_then(|text| Url::parse(text).ok()).filter(|url| known && url.scheme() == "https") {
+        let known = ["production", "staging", "sandbox"];
+        let path = format!("{}.{name}", ours.at("environments"));
+        if !known.contains(&name.as_str()) {
+            let remedy = super::complaint::choose(name, &known);
+            ours.refuse_at(node, &path, &format!("'{name}' is no environment"), &remedy);
+        }
+        match node.text().and_then(|text| Url::parse(text).ok()).filter(|url| url.scheme() == "https") {
             Some(url) => found.push(url),
-            None => ours.refuse(
-                "environments",
-                &format!("'{name}' is not production, staging or sandbox with an https address"),
+            None => ours.refuse_at(
+                node,
+                &path,
+                "an https address is expected",
                 "write e.g. sandbox: https://sandbox.example.com",
             ),
         }

@@ -15,7 +15,7 @@ use url::Url;
 use super::{
     assemble, budget,
     engine::{Engine, Scope, Template},
-    job, load_partitions,
+    job, load_names, load_partitions,
     load_retriever::{self, Retrieved},
     load_slicing,
     load_streams::{self, Varying},
@@ -141,9 +141,24 @@ impl Manifest {
 
 /// Plans of a tree without references; `problems` are those that were found before.
 pub(super) fn of_tree(tree: &Node, problems: Vec<Problem>) -> Result<Loaded, Vec<Problem>> {
-    let load = Load { problems: RefCell::new(problems), ..Load::default() };
+    let torn: Vec<String> = problems.iter().map(|problem: &Problem| problem.field.clone()).collect();
+    // A piece that is used at many places is one problem of its line.
+    let mut told: Vec<Problem> = Vec::new();
+    for problem in problems {
+        if !told.iter().any(|have| have.line == problem.line && have.message == problem.message) {
+            told.push(problem);
+        }
+    }
+    let torn_told = told.len();
+    let load = Load { problems: RefCell::new(told), ..Load::default() };
     let loaded = root(tree, &load);
     let mut problems = load.problems.into_inner();
+    // What a torn reference left out is not told a second time as missing.
+    let mut place = 0;
+    problems.retain(|problem| {
+        place += 1;
+        place <= torn_told || !torn.contains(&problem.field)
+    });
     problems.sort_by_key(|problem| problem.line);
     let mut notices = load.notices.into_inner();
     notices.sort_by_key(|notice| notice.line);
@@ -157,6 +172,7 @@ fn root(tree: &Node, load: &Load) -> Option<Loaded> {
     let outer = Component::root(tree, load);
     let (_, source) = outer.open(tree, String::new(), &["DeclarativeSource"])?;
     let (plans, varying) = load_streams::streams(&source);
+    load_names::refuse_twins(&source);
 
     let mut check_stream = 0;
     let check = source.child("check", &["CheckStream", "CheckDynamicStream"], true);
@@ -168,12 +184,8 @@ fn root(tree: &Node, load: &Load) -> Option<Loaded> {
                 check_stream = found.unwrap_or(check_stream);
                 // A name may be that of a stream that is made at run time.
                 let may_come = tree.get(assemble::ASSEMBLED).is_some() || !varying.makers.is_empty();
-                if found.is_none() && !may_come && load.problems.borrow().is_empty() {
-                    check.tell_of(
-                        "stream_names",
-                        &format!("no stream is called '{name}': a check of it fails"),
-                        "name a declared stream",
-                    );
+                if found.is_none() && !may_come {
+                    load_names::tell_unknown(&check, &source, name);
                 }
             }
         }
@@ -219,12 +231,12 @@ fn root(tree: &Node, load: &Load) -> Option<Loaded> {
             if facts.burst.is_none() && burst.is_some() {
                 limits.refuse("burst", "a whole number from 1 is expected", "leave it out for the default burst");
             }
-            limits.finish(&[]);
+            limits.close();
         }
         if let Some((_, asked)) = ours.child("identity", &["identity"], false) {
             let account_id = names(&asked, "account_id");
             identity = asked.template("path", true).map(|path| IdentityPlan { stream: check_stream, path, account_id });
-            asked.finish(&[]);
+            asked.close();
         }
         environments = super::hosts::environments(&ours);
         facts = Facts {
@@ -234,7 +246,7 @@ fn root(tree: &Node, load: &Load) -> Option<Loaded> {
             auth_type: text("auth_type"),
             ..facts
         };
-        ours.finish(&[]);
+        ours.close();
     }
     source.finish(&["version", "definitions", "metadata", "schemas", "description", assemble::ASSEMBLED]);
     // Two conditions may each have a stream of one name.
@@ -393,7 +405,11 @@ fn primary_key(component: &Component<'_>) -> Vec<Vec<String>> {
         NodeValue::Null | NodeValue::Bool(_) | NodeValue::Number(_) | NodeValue::Table(_) => None,
     };
     parts.unwrap_or_else(|| {
-        component.refuse("primary_key", "a name, a list of names or a list of paths is expected", "");
+        component.refuse(
+            "primary_key",
+            "a name, a list of names or a list of paths is expected",
+            "name the field, e.g. primary_key: id, or primary_key: [account_id, id]",
+        );
         Vec::new()
     })
 }
@@ -408,7 +424,7 @@ fn promises(component: &Component<'_>, node: &Node) -> Promises {
         total: names(&ours, "total"),
         records_optional: ours.truth("records_optional"),
     };
-    ours.finish(&[]);
+    ours.close();
     promises
 }
 

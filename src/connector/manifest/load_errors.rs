@@ -1,6 +1,7 @@
 //! Reading error handlers and back-off strategies.
 
 use super::{
+    complaint,
     errors::{Backoff, ErrorPlan, Filter, Handler},
     reader::Component,
 };
@@ -72,9 +73,9 @@ fn response_filter(component: &Component<'_>) -> Filter {
             _ => None,
         };
         if action.is_none() {
-            let known =
-                "SUCCESS, FAIL, RETRY, IGNORE, RATE_LIMITED, RESET_PAGINATION or REFRESH_TOKEN_THEN_RETRY is expected";
-            component.refuse("action", &format!("'{word}' is no action"), known);
+            const ACTIONS: [&str; 7] =
+                ["SUCCESS", "FAIL", "RETRY", "IGNORE", "RATE_LIMITED", "RESET_PAGINATION", "REFRESH_TOKEN_THEN_RETRY"];
+            component.refuse("action", &format!("'{word}' is no action"), &complaint::choose(word, &ACTIONS));
         }
         action
     });
@@ -83,8 +84,8 @@ fn response_filter(component: &Component<'_>) -> Filter {
         "transient_error" => Some(false),
         "system_error" => None,
         _ => {
-            let known = "config_error, transient_error or system_error is expected";
-            component.refuse("failure_type", &format!("'{word}' is no failure type"), known);
+            let known = ["config_error", "transient_error", "system_error"];
+            component.refuse("failure_type", &format!("'{word}' is no failure type"), &complaint::choose(word, &known));
             None
         }
     });
@@ -98,7 +99,12 @@ fn response_filter(component: &Component<'_>) -> Filter {
         };
         match code {
             Some(code) => codes.push(code),
-            None => component.refuse_at(node, &component.at("http_codes"), "a status such as 404 is expected", ""),
+            None => component.refuse_at(
+                node,
+                &component.at("http_codes"),
+                &format!("an HTTP status is expected, not {}", node.kind()),
+                "write e.g. http_codes: [404, 410]",
+            ),
         }
     }
     let predicate = component.condition("predicate", false).filter(|predicate| !predicate.source().is_empty());

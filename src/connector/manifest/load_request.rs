@@ -24,7 +24,13 @@ pub(super) fn requester(component: &Component<'_>) -> Option<RequestPlan> {
             None
         }
         (None, None) => {
-            component.refuse("url", "neither 'url' nor 'url_base' can be read", "");
+            // One that stands there and cannot be read has been told.
+            if component.field("url").is_none() && component.field("url_base").is_none() {
+                component.missing(
+                    "url_base",
+                    "give the address, e.g. url_base: https://api.example.com/v1, and `path` on each stream",
+                );
+            }
             None
         }
     };
@@ -172,6 +178,8 @@ fn nested(component: &Component<'_>, node: &Node, path: &str) -> Option<Nested> 
     })
 }
 
+const PLACES: &str = "use request_parameter (the address's query), header, body_json or body_data";
+
 /// Reads where a value goes.
 pub(super) fn request_option(component: &Component<'_>) -> Option<RequestOption> {
     let inject = match component.text("inject_into") {
@@ -180,11 +188,11 @@ pub(super) fn request_option(component: &Component<'_>) -> Option<RequestOption>
         Some("body_json") => Some(Inject::BodyJson),
         Some("body_data") => Some(Inject::BodyData),
         Some(other) => {
-            component.refuse("inject_into", &format!("'{other}' is not a place in a request"), "");
+            component.refuse("inject_into", &format!("'{other}' is not a place in a request"), PLACES);
             None
         }
         None => {
-            component.refuse("inject_into", "'inject_into' is missing", "");
+            component.missing("inject_into", PLACES);
             None
         }
     };
@@ -198,7 +206,8 @@ pub(super) fn request_option(component: &Component<'_>) -> Option<RequestOption>
             return None;
         }
         (Some(_), false) | (None, true) => {
-            component.refuse("field_name", "one of 'field_name' and 'field_path' is expected", "");
+            let told = "one of 'field_name' and 'field_path' is expected";
+            component.refuse("field_name", told, "name the parameter or header, e.g. field_name: page");
             return None;
         }
     };

@@ -51,6 +51,12 @@ pub(super) fn extractor(kind: &str, component: &Component<'_>) -> Option<Extract
         Some(Extractor::Combined { parts, first_match, skip_empty: component.truth("skip_empty_records") })
     } else {
         let path = templates(component, "field_path");
+        if component.field("field_path").is_none() {
+            component.missing(
+                "field_path",
+                "say where the records stand in an answer, e.g. field_path: [data], or field_path: [] for the answer itself",
+            );
+        }
         let expander = component.child("record_expander", &["RecordExpander"], false).map(|(_, part)| expander(&part));
         component.tolerate("decoder");
         Some(Extractor::Path { path, expander })

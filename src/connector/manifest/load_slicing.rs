@@ -12,6 +12,10 @@ use super::{
 };
 use crate::yaml::{Node, NodeValue};
 
+const DURATIONS: &str = "write e.g. PT1S (a second), PT30M (half an hour), P1D (a day), P30D, P1M (a month)";
+const DIRECTIVES: &str =
+    "write it with directives such as %Y-%m-%dT%H:%M:%SZ, %Y-%m-%d, %s (seconds since 1970) or %ms (milliseconds)";
+
 pub(super) fn paginator(kind: &str, component: &Component<'_>) -> Option<Paginator> {
     if kind == "NoPagination" {
         component.finish(&[]);
@@ -56,7 +60,11 @@ pub(super) fn paginator(kind: &str, component: &Component<'_>) -> Option<Paginat
     component.finish(&["url_base"]);
     let (strategy, page_size) = found?;
     if size_option.is_some() && page_size.is_none() {
-        component.refuse("page_size_option", "a page size is to be sent, but the strategy has no page_size", "");
+        component.refuse(
+            "page_size_option",
+            "a page size is to be sent, but the strategy has no page_size",
+            "add page_size to the pagination_strategy, or leave page_size_option out",
+        );
     }
     Some(Paginator { strategy, page_size, size_option, token_option })
 }
@@ -66,44 +74,73 @@ fn option(component: &Component<'_>, key: &'static str) -> Option<RequestOption>
 }
 
 pub(super) fn cursor(component: &Component<'_>) -> Option<CursorPlan> {
+    // Not mistaken for a misspelt field.
+    for known in ["start_time_option", "end_time_option", "end_datetime", "cursor_datetime_formats"] {
+        component.tolerate(known);
+    }
     let field = fixed_text(component, "cursor_field", true);
     let format = component.text("datetime_format").map(|text| (text, Format::compile(text)));
+    if let Some((text, Ok(_))) = &format
+        && !text.contains('%')
+    {
+        component.refuse("datetime_format", &format!("the format '{text}' has no directive"), DIRECTIVES);
+    }
     let format = match format {
         None => {
-            component.refuse("datetime_format", "'datetime_format' is missing", "");
+            component.missing(
+                "datetime_format",
+                "say how the provider writes the cursor, e.g. datetime_format: \"%Y-%m-%dT%H:%M:%SZ\"",
+            );
             None
         }
         Some((_, Ok(format))) => Some(format),
         Some((_, Err(directive))) => {
-            component.refuse("datetime_format", &format!("the directive {directive} is not known"), "");
+            component.refuse("datetime_format", &format!("the directive {directive} is not known"), DIRECTIVES);
             None
         }
     };
     let mut record_formats: Vec<Format> = Vec::new();
     for node in component.list("cursor_datetime_formats") {
-        match node.text().map(Format::compile) {
+        match node.text().filter(|text| text.contains('%')).map(Format::compile) {
             Some(Ok(format)) => record_formats.push(format),
-            Some(Err(_)) | None => {
-                component.refuse("cursor_datetime_formats", "a format with known directives is expected", "")
-            }
+            Some(Err(_)) | None => component.refuse_at(
+                node,
+                &component.at("cursor_datetime_formats"),
+                "a format with known directives is expected",
+                DIRECTIVES,
+            ),
         }
     }
     let start = bound(component, "start_datetime");
-    if start.is_none() {
-        component.refuse("start_datetime", "'start_datetime' is missing or cannot be read", "");
+    if component.field("start_datetime").is_none() {
+        component.missing(
+            "start_datetime",
+            "say from when on records are wanted, e.g. start_datetime: \"{{ config['start_date'] }}\"",
+        );
     }
     let end = bound(component, "end_datetime");
     let step = component.template("step", false);
     let granularity = component.text("cursor_granularity").map(|text| {
         Duration::parse(text).unwrap_or_else(|| {
-            component.refuse("cursor_granularity", "an ISO 8601 duration such as PT1S is expected", "");
+            component.refuse("cursor_granularity", "an ISO 8601 duration is expected", DURATIONS);
             Duration::default()
         })
     });
     if step.is_some() && granularity.is_none() {
-        component.refuse("step", "'step' needs 'cursor_granularity'", "");
+        component.refuse(
+            "step",
+            "'step' needs 'cursor_granularity'",
+            "add the smallest unit of the provider's stamps, e.g. cursor_granularity: PT1S",
+        );
     }
     let lookback = component.template("lookback_window", false);
+    for (key, duration) in [("step", &step), ("lookback_window", &lookback)] {
+        // One with a template in it is known only when it is used.
+        let fixed = duration.as_ref().map(|duration| duration.source().trim()).filter(|text| !text.contains('{'));
+        if fixed.is_some_and(|text| !text.is_empty() && Duration::parse(text).is_none()) {
+            component.refuse(key, "an ISO 8601 duration is expected", DURATIONS);
+        }
+    }
     let start_option = option(component, "start_time_option");
     let end_option = option(component, "end_time_option");
     let start_name = component.text("partition_field_start").unwrap_or("start_time").to_owned();
@@ -181,7 +218,7 @@ fn bound(component: &Component<'_>, key: &'static str) -> Option<Bound> {
     let (_, bound) = component.open(node, component.at(key), &["MinMaxDatetime"])?;
     let format = bound.text("datetime_format").filter(|text| !text.is_empty()).map(Format::compile);
     if let Some(Err(directive)) = &format {
-        bound.refuse("datetime_format", &format!("the directive {directive} is not known"), "");
+        bound.refuse("datetime_format", &format!("the directive {directive} is not known"), DIRECTIVES);
     }
     let at_least = bound.template("min_datetime", false);
     let at_most = bound.template("max_datetime", false);

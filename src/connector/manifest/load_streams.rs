@@ -40,7 +40,6 @@ impl Varying {
 pub(super) fn streams(source: &Component<'_>) -> (Vec<StreamPlan>, Varying) {
     let (mut plans, mut varying) = (Vec::new(), Varying::default());
     // Names that stand without a condition, and so must be single.
-    let mut named: Vec<String> = Vec::new();
     for (at, node) in source.list("streams").into_iter().enumerate() {
         let path = format!("{}[{at}]", source.at("streams"));
         let expected = [STREAMS[0], STREAMS[1], "ConditionalStreams"];
@@ -54,10 +53,6 @@ pub(super) fn streams(source: &Component<'_>) -> (Vec<StreamPlan>, Varying) {
             continue;
         }
         let Some(plan) = stream(kind, &component) else { continue };
-        if named.contains(&plan.spec.name) {
-            source.refuse("streams", &format!("two streams are called '{}'", plan.spec.name), "");
-        }
-        named.push(plan.spec.name.clone());
         plans.push(plan);
     }
     let makers = source.children("dynamic_streams", &["DynamicDeclarativeStream"]);
@@ -66,7 +61,11 @@ pub(super) fn streams(source: &Component<'_>) -> (Vec<StreamPlan>, Varying) {
     }
     let any = !source.list("streams").is_empty() || !source.list("dynamic_streams").is_empty();
     if !any && source.node.get(ASSEMBLED).is_none() {
-        source.refuse("streams", "the manifest has no streams", "");
+        source.refuse(
+            "streams",
+            "the manifest has no streams",
+            "add one below `streams:`; tidegate connector new shows a whole one",
+        );
     }
     (plans, varying)
 }

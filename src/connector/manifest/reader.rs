@@ -11,7 +11,10 @@ use std::{
 
 use serde_json::Value;
 
-use super::engine::{Engine, Template, Use};
+use super::{
+    complaint,
+    engine::{Engine, Template, Use},
+};
 use crate::yaml::{Node, NodeValue, Problem};
 
 /// Everything that was found so far.
@@ -55,18 +58,19 @@ impl<'n> Component<'n> {
     /// Opens a component below this one. Where `type` is missing, the first expected one is meant.
     pub fn open(&self, node: &'n Node, path: String, expected: &[&'static str]) -> Option<(&'static str, Self)> {
         if !matches!(node.value, NodeValue::Table(_)) {
-            self.refuse_at(node, &path, &format!("a {} is expected, not {}", expected.join(" or "), node.kind()), "");
+            let (message, remedy) = complaint::no_component(expected, node);
+            self.refuse_at(node, &path, &message, &remedy);
             return None;
         }
         let name = node.get("type").map_or(Some(expected[0]), Node::text).unwrap_or("");
         if name.starts_with("Custom") || node.get("class_name").is_some() {
-            let remedy = "components in Python are not run; write a native connector for it";
-            self.refuse_at(node, &path, &format!("the component '{name}' needs Python"), remedy);
+            let (message, remedy) = complaint::python(node, expected);
+            self.refuse_at(node, &path, &message, &remedy);
             return None;
         }
         let Some(known) = expected.iter().find(|known| **known == name) else {
-            let message = format!("the component '{name}' is not supported here in this version");
-            self.refuse_at(node, &path, &message, &format!("supported here: {}", expected.join(", ")));
+            let (message, remedy) = complaint::unknown_component(name, expected);
+            self.refuse_at(node, &path, &message, &remedy);
             return None;
         };
         let parameters = node.get("$parameters").map_or_else(no_parameters, |given| Arc::new(given.to_json()));
@@ -79,7 +83,7 @@ impl<'n> Component<'n> {
             Some(node) => self.open(node, self.at(key), expected),
             None => {
                 if required {
-                    self.refuse(key, &format!("'{key}' is missing"), &format!("expected: {}", expected.join(" or ")));
+                    self.missing(key, &complaint::example(key, expected));
                 }
                 None
             }
@@ -113,7 +117,12 @@ impl<'n> Component<'n> {
             None => Vec::new(),
             Some(Node { value: NodeValue::List(items), .. }) => items.iter().collect(),
             Some(other) => {
-                self.refuse_at(other, &self.at(key), &format!("a list is expected, not {}", other.kind()), "");
+                self.refuse_at(
+                    other,
+                    &self.at(key),
+                    &format!("a list is expected, not {}", other.kind()),
+                    complaint::LIST,
+                );
                 Vec::new()
             }
         }
@@ -122,7 +131,7 @@ impl<'n> Component<'n> {
     pub fn text(&self, key: &'static str) -> Option<&'n str> {
         let node = self.field(key)?;
         if node.text().is_none() {
-            self.refuse_at(node, &self.at(key), &format!("text is expected, not {}", node.kind()), "");
+            self.refuse_at(node, &self.at(key), &format!("text is expected, not {}", node.kind()), complaint::TEXT);
         }
         node.text()
     }
@@ -132,7 +141,12 @@ impl<'n> Component<'n> {
             None => false,
             Some(Node { value: NodeValue::Bool(truth), .. }) => *truth,
             Some(other) => {
-                self.refuse_at(other, &self.at(key), &format!("true or false is expected, not {}", other.kind()), "");
+                self.refuse_at(
+                    other,
+                    &self.at(key),
+                    &format!("true or false is expected, not {}", other.kind()),
+                    complaint::TRUTH,
+                );
                 false
             }
         }
@@ -141,7 +155,12 @@ impl<'n> Component<'n> {
     pub fn number(&self, key: &'static str) -> Option<f64> {
         let node = self.field(key)?;
         let NodeValue::Number(number) = &node.value else {
-            self.refuse_at(node, &self.at(key), &format!("a number is expected, not {}", node.kind()), "");
+            self.refuse_at(
+                node,
+                &self.at(key),
+                &format!("a number is expected, not {}", node.kind()),
+                complaint::NUMBER,
+            );
             return None;
         };
         number.as_f64()
@@ -150,11 +169,16 @@ impl<'n> Component<'n> {
     pub fn count(&self, key: &'static str) -> Option<u64> {
         let node = self.field(key)?;
         let NodeValue::Number(number) = &node.value else {
-            self.refuse_at(node, &self.at(key), &format!("a whole number is expected, not {}", node.kind()), "");
+            self.refuse_at(
+                node,
+                &self.at(key),
+                &format!("a whole number is expected, not {}", node.kind()),
+                complaint::COUNT,
+            );
             return None;
         };
         if number.as_u64().is_none() {
-            self.refuse_at(node, &self.at(key), "a whole number from 0 is expected", "");
+            self.refuse_at(node, &self.at(key), "a whole number from 0 is expected", complaint::COUNT);
         }
         number.as_u64()
     }
@@ -165,7 +189,7 @@ impl<'n> Component<'n> {
             Some(node) => self.compile(node, &self.at(key)),
             None => {
                 if required {
-                    self.refuse(key, &format!("'{key}' is missing"), "");
+                    self.missing(key, &complaint::example(key, &[]));
                 }
                 None
             }
@@ -200,7 +224,7 @@ impl<'n> Component<'n> {
             NodeValue::Text(text) => text.clone(),
             NodeValue::Number(_) | NodeValue::Bool(_) | NodeValue::Null => super::python::to_text(&node.to_json()),
             NodeValue::List(_) | NodeValue::Table(_) => {
-                self.refuse_at(node, path, &format!("text is expected, not {}", node.kind()), "");
+                self.refuse_at(node, path, &format!("text is expected, not {}", node.kind()), complaint::TEXT);
                 return None;
             }
         };
@@ -213,10 +237,20 @@ impl<'n> Component<'n> {
                 Some(template)
             }
             Err(message) => {
-                self.refuse_at(node, path, &message, "");
+                self.refuse_at(node, path, &message, complaint::TEMPLATE);
                 None
             }
         }
+    }
+
+    /// Whether somebody asked for that field.
+    pub fn was_asked(&self, key: &str) -> bool {
+        self.known.borrow().contains(key)
+    }
+
+    /// All fields that somebody asked for.
+    pub fn asked(&self) -> Vec<&'static str> {
+        self.known.borrow().iter().copied().collect()
     }
 
     /// The path of a field of this component.
@@ -232,7 +266,7 @@ impl<'n> Component<'n> {
 
     pub fn refuse_at(&self, node: &Node, path: &str, message: &str, remedy: &str) {
         let line = node.line.or(self.node.line);
-        let remedy = if remedy.is_empty() { "correct the manifest" } else { remedy };
+        let remedy = if remedy.is_empty() { "docs/connectors.md has what may stand here" } else { remedy };
         let problem = Problem::new(line, path, message, remedy);
         let mut problems = self.load.problems.borrow_mut();
         // One piece that is used by many streams is one problem of its line, told once.

@@ -5,7 +5,7 @@
 //! points at the piece's own place.
 
 use super::reader::Problems;
-use crate::yaml::{Node, NodeValue, Problem};
+use crate::yaml::{Node, NodeValue, Problem, nearest};
 
 /// A manifest that grows beyond this by its references is refused.
 const MAX_NODES: usize = 2_000_000;
@@ -30,7 +30,8 @@ impl Walk<'_> {
     fn node(&mut self, node: &Node, path: &str) -> Node {
         self.nodes += 1;
         if self.nodes == MAX_NODES {
-            self.refuse(node, path, format!("the references make more than {MAX_NODES} pieces"));
+            let message = format!("the references make more than {MAX_NODES} pieces");
+            self.refuse(node, path, message, "refer to fewer or smaller pieces");
         }
         if self.nodes >= MAX_NODES {
             return Node::null();
@@ -72,12 +73,19 @@ impl Walk<'_> {
 
     fn follow(&mut self, at: &Node, reference: &str, path: &str) -> Node {
         if self.open.iter().any(|open| open == reference) {
-            self.refuse(at, path, format!("the reference '{reference}' leads back to itself"));
+            let from = self.open.iter().position(|open| open == reference).unwrap_or(0);
+            let way: Vec<&str> = self.open[from..].iter().map(String::as_str).chain([reference]).collect();
+            let message = format!("the reference '{reference}' leads back to itself: {}", way.join(" -> "));
+            self.refuse(at, path, message, "write out one of them");
             return Node::null();
         }
         let found = reference.strip_prefix("#/").and_then(|pointer| find(self.root, pointer));
         let Some(target) = found else {
-            self.refuse(at, path, format!("the reference '{reference}' leads nowhere"));
+            let remedy = near(self.root, reference).map_or_else(
+                || "write the path of keys from the top of the manifest, e.g. #/definitions/NAME".to_owned(),
+                |near| format!("did you mean '{near}'?"),
+            );
+            self.refuse(at, path, format!("the reference '{reference}' leads nowhere"), &remedy);
             return Node::null();
         };
         self.open.push(reference.to_owned());
@@ -86,9 +94,26 @@ impl Walk<'_> {
         node
     }
 
-    fn refuse(&mut self, at: &Node, path: &str, message: String) {
-        self.problems.push(Problem::new(at.line, path, message, "correct the reference"));
+    /// A piece that is used at many places is one problem of its line, told once.
+    fn refuse(&mut self, at: &Node, path: &str, message: String, remedy: &str) {
+        self.problems.push(Problem::new(at.line, path, message, remedy));
     }
+}
+
+/// The reference that is most like one that leads nowhere: its first wrong part exchanged for the nearest key.
+fn near(root: &Node, reference: &str) -> Option<String> {
+    let mut node = root;
+    let parts: Vec<&str> = reference.strip_prefix("#/")?.split('/').collect();
+    for (at, part) in parts.iter().enumerate() {
+        if let Some(inner) = node.get(part) {
+            node = inner;
+            continue;
+        }
+        let found = nearest(part, node.entries().iter().map(|(key, _)| key.as_str()))?;
+        let mended = parts[..at].iter().chain([&found]).chain(&parts[at + 1..]).copied().collect::<Vec<_>>().join("/");
+        return find(root, &mended).is_some().then(|| format!("#/{mended}"));
+    }
+    None
 }
 
 /// At each table the whole rest of the pointer is tried as one key (a key may hold slashes), then its first part.

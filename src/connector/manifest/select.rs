@@ -46,6 +46,21 @@ pub(super) enum Strictness {
     Reference,
 }
 
+/// What an answer is at its top, for whoever has to say where the records stand. Names of keys only, and only such as programs give.
+fn keys_of(body: &Value) -> String {
+    const MOST: usize = 8;
+    let plain = |key: &&String| key.len() <= 40 && key.chars().all(|c| c.is_ascii_alphabetic() || c == '_' || c == '-');
+    match body {
+        Value::Object(fields) => {
+            let keys: Vec<&str> = fields.keys().filter(plain).take(MOST).map(String::as_str).collect();
+            let more = if keys.len() < fields.len() { ", …" } else { "" };
+            format!("it has the keys: {}{more}", keys.join(", "))
+        }
+        Value::Array(_) => "it is a list".to_owned(),
+        _ => "it is neither a list nor an object".to_owned(),
+    }
+}
+
 /// The values at the selector's path, as they lie in the body. Not yet filtered: paging counts these.
 ///
 /// # Errors
@@ -59,10 +74,11 @@ pub(super) fn extract(
     asked: &str,
 ) -> Result<Vec<Value>, ConnectorError> {
     let error_told = tells_error(&body);
+    let keys = keys_of(&body);
     let mut found = selector.extractor.extract(engine, scope, extract::bodies(body))?;
     if !found.there && !optional {
         let path = selector.extractor.tell();
-        let message = format!("{asked}: the answer has no '{path}' where the records should be");
+        let message = format!("{asked}: the answer has no '{path}' where the records should be ({keys})");
         return Err(ConnectorError::new(ErrorKind::Decode, message));
     }
     // `{"data": null, "errors": [..]}` with status 200: no listing that happens to be empty.

@@ -17,6 +17,8 @@ macro_rules! variables {
         impl Variable {
             /// How many there are.
             pub(super) const COUNT: usize = [$($text),+].len();
+            /// All names in a template, without aliases.
+            pub(super) const NAMES: &'static [&'static str] = &[$($text),+];
 
             /// By the name in a template; aliases give what they stand for.
             pub fn named(name: &str) -> Option<Self> {

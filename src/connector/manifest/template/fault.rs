@@ -63,11 +63,19 @@ impl FaultKind {
 pub struct Fault {
     pub kind: FaultKind,
     pub message: Cow<'static, str>,
+    /// The character of the template's text where it was met, from 1; known only of texts that cannot be read.
+    pub at: Option<usize>,
 }
 
 impl Fault {
     pub(super) fn new(kind: FaultKind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, message: message.into() }
+        Self { kind, message: message.into(), at: None }
+    }
+
+    /// With the place in the text, unless one is known already. `bytes` lie before it.
+    pub(super) fn behind(mut self, text: &str, bytes: usize) -> Self {
+        self.at.get_or_insert_with(|| text.get(..bytes).unwrap_or(text).chars().count() + 1);
+        self
     }
 
     pub(super) fn wrong_type(message: &'static str) -> Self {

@@ -88,6 +88,11 @@ const FILTERS: &[(&str, Function)] = &[
     ("wordcount", text::wordcount),
 ];
 
+/// All names.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    FILTERS.iter().map(|(name, _)| *name)
+}
+
 /// A filter by its name in a template.
 pub(super) fn named(name: &str) -> Option<Filter> {
     FILTERS.iter().find(|(have, _)| *have == name).map(|(name, function)| Filter { name, function: *function })

@@ -24,6 +24,9 @@ macro_rules! globals {
         pub(super) enum Global { $($(#[$note])* $name),+ }
 
         impl Global {
+            /// All names in a template.
+            pub(super) const NAMES: &'static [&'static str] = &[$($text),+];
+
             pub(super) fn named(name: &str) -> Option<Self> {
                 match name { $($text => Some(Self::$name),)+ _ => None }
             }

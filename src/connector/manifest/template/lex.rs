@@ -28,12 +28,21 @@ const SIGNS: [&str; 30] = [
     ":", "|", ",", ";", "!", "&", "^", "@",
 ];
 
+/// A template's words, and for each how many bytes of the text lie before it.
+pub(super) struct Words {
+    pub tokens: Vec<Token>,
+    pub places: Vec<usize>,
+}
+
 /// Splits a template into words.
-pub(super) fn lex(source: &str) -> Result<Vec<Token>, Fault> {
+pub(super) fn lex(source: &str) -> Result<Words, Fault> {
     let source = normalised(source);
-    let mut lexer = Lexer { rest: &source, tokens: Vec::new(), trim: false };
-    lexer.run()?;
-    Ok(lexer.tokens)
+    let mut lexer = Lexer { whole: source.len(), rest: &source, tokens: Vec::new(), places: Vec::new(), trim: false };
+    let read = lexer.run();
+    let reached = lexer.reached();
+    read.map_err(|fault| fault.behind(&source, reached))?;
+    lexer.mark(reached);
+    Ok(Words { tokens: lexer.tokens, places: lexer.places })
 }
 
 /// All line ends become `\n`, and the last one goes.
@@ -46,13 +55,25 @@ fn normalised(source: &str) -> String {
 }
 
 struct Lexer<'s> {
+    /// Bytes of the text.
+    whole: usize,
     rest: &'s str,
     tokens: Vec<Token>,
+    places: Vec<usize>,
     /// The mark before ate the white space that follows.
     trim: bool,
 }
 
 impl<'s> Lexer<'s> {
+    fn reached(&self) -> usize {
+        self.whole.saturating_sub(self.rest.len())
+    }
+
+    /// Words that have no place yet stand there.
+    fn mark(&mut self, place: usize) {
+        self.places.resize(self.tokens.len(), place);
+    }
+
     fn run(&mut self) -> Result<(), Fault> {
         loop {
             let next = ["{{", "{%", "{#"].iter().filter_map(|mark| self.rest.find(mark)).min();
@@ -71,10 +92,12 @@ impl<'s> Lexer<'s> {
                 "{%" if self.raw()? => {}
                 "{%" => {
                     self.tokens.push(Token::BlockBegin);
+                    self.mark(self.reached());
                     self.expression("%}")?;
                 }
                 _ => {
                     self.tokens.push(Token::PrintBegin);
+                    self.mark(self.reached());
                     self.expression("}}")?;
                 }
             }
@@ -127,6 +150,7 @@ impl<'s> Lexer<'s> {
         let mut open: Vec<char> = Vec::new();
         loop {
             self.rest = self.rest.trim_start();
+            let place = self.reached();
             if open.is_empty() {
                 let bare =
                     self.rest.strip_prefix('-').or_else(|| self.rest.strip_prefix('+').filter(|_| close == "%}"));
@@ -134,11 +158,13 @@ impl<'s> Lexer<'s> {
                     self.trim = self.rest.starts_with('-');
                     self.rest = rest;
                     self.tokens.push(Token::End);
+                    self.mark(place);
                     return Ok(());
                 }
                 if let Some(rest) = self.rest.strip_prefix(close) {
                     self.rest = rest;
                     self.tokens.push(Token::End);
+                    self.mark(place);
                     return Ok(());
                 }
             }
@@ -157,6 +183,7 @@ impl<'s> Lexer<'s> {
             } else {
                 self.sign(&mut open)?;
             }
+            self.mark(place);
         }
     }
 
@@ -168,7 +195,7 @@ impl<'s> Lexer<'s> {
             "[" => open.push(']'),
             "{" => open.push('}'),
             ")" | "]" | "}" if open.pop().is_none_or(|expected| !sign.starts_with(expected)) => {
-                return Err(Fault::syntax("a bracket closes that was not opened"));
+                return Err(Fault::syntax("a bracket closes that was not opened, or }} and %} are not whole"));
             }
             _ => {}
         }

@@ -220,6 +220,13 @@ impl Template {
         self.part.undeclared.iter().any(|(_, variable)| *variable == Some(wanted))
     }
 
+    /// The name that is most like one that is not known.
+    pub fn near(name: &str) -> Option<&'static str> {
+        const ALIASES: [&str; 2] = ["stream_interval", "stream_partition"];
+        let known = Variable::NAMES.iter().chain(&ALIASES).chain(globals::Global::NAMES);
+        crate::yaml::nearest(name, known.copied())
+    }
+
     /// The value: rendered, and read back as a literal.
     ///
     /// # Errors

@@ -14,8 +14,14 @@ pub(super) const MAX_DEPTH: usize = 100;
 
 /// Reads a template.
 pub(super) fn parse(source: &str) -> Result<Body, Fault> {
-    let mut parser = Parser { tokens: lex(source)?, at: 0, depth: 0 };
-    let (body, ended) = parser.body(&[])?;
+    let words = lex(source)?;
+    let mut parser = Parser { tokens: words.tokens, at: 0, depth: 0 };
+    let read = parser.body(&[]);
+    let (body, ended) = read.map_err(|fault| {
+        // What has no such filter or test has been read past its name.
+        let at = parser.at.saturating_sub(usize::from(fault.kind == FaultKind::Assertion));
+        fault.behind(source, words.places.get(at).copied().unwrap_or(source.len()))
+    })?;
     debug_assert!(ended.is_none());
     Ok(body)
 }

@@ -10,6 +10,7 @@ use super::{
     syntax::{Arithmetic, Constant, Expr, Given, Name, Relation},
     trials,
 };
+use crate::yaml::nearest;
 
 impl Parser {
     /// An expression, or several with commas between, which are a tuple.
@@ -346,8 +347,7 @@ impl Parser {
 
     fn filter(&mut self) -> Result<(Filter, Given), Fault> {
         let name = self.dotted()?;
-        let filter = filters::named(&name)
-            .ok_or_else(|| Fault::new(FaultKind::Assertion, format!("there is no filter '{name}'")))?;
+        let filter = filters::named(&name).ok_or_else(|| absent("filter", &name, filters::names()))?;
         let given = if self.is_sign(0, "(") { self.given()? } else { Given::default() };
         Ok((filter, given))
     }
@@ -364,8 +364,7 @@ impl Parser {
     fn trial(&mut self, value: Expr) -> Result<Expr, Fault> {
         let negated = self.word("not");
         let name = self.dotted()?;
-        let trial = trials::named(&name)
-            .ok_or_else(|| Fault::new(FaultKind::Assertion, format!("there is no test '{name}'")))?;
+        let trial = trials::named(&name).ok_or_else(|| absent("test", &name, trials::names()))?;
         let takes = match self.peek() {
             Some(Token::Name(word)) => !matches!(word.as_str(), "else" | "or" | "and" | "if" | "is" | "not" | "in"),
             Some(Token::Constant(_) | Token::Sign("[" | "{")) => true,
@@ -384,4 +383,10 @@ impl Parser {
         let test = Expr::Test(Box::new(value), trial, given);
         Ok(if negated { Expr::Not(Box::new(test)) } else { test })
     }
+}
+
+/// What stands for a filter or a test that does not exist.
+fn absent(kind: &str, name: &str, known: impl Iterator<Item = &'static str>) -> Fault {
+    let near = nearest(name, known).map(|near| format!("; did you mean '{near}'?"));
+    Fault::new(FaultKind::Assertion, format!("there is no {kind} '{name}'{}", near.unwrap_or_default()))
 }

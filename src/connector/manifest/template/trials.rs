@@ -173,6 +173,11 @@ const TRIALS: &[(&str, Function)] = &[
     ("le", at_most),
 ];
 
+/// All names that are words.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    TRIALS.iter().map(|(name, _)| *name).filter(|name| name.starts_with(|c: char| c.is_alphabetic()))
+}
+
 /// A test by its name in a template.
 pub(super) fn named(name: &str) -> Option<Trial> {
     TRIALS.iter().find(|(have, _)| *have == name).map(|(name, function)| Trial { name, function: *function })
