@@ -353,6 +353,8 @@ fn promises(component: &Component<'_>, node: &Node) -> Promises {
         max_slice_records: ours.count("max_slice_records"),
         total: names(&ours, "total"),
         records_optional: ours.truth("records_optional"),
+        max_page_size: ours.count("max_page_size"),
+        no_cursor: fixed_text(&ours, "no_cursor", false),
     };
     ours.finish(&[]);
     promises

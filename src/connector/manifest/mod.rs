@@ -14,6 +14,7 @@ mod budget;
 mod config_rules;
 pub mod datetime;
 mod decode;
+pub mod detour;
 mod dpath;
 pub mod duration;
 mod engine;
@@ -56,6 +57,7 @@ mod source_plan;
 pub mod strptime;
 pub mod template;
 mod transform;
+pub mod trial;
 
 use std::sync::Arc;
 
@@ -94,6 +96,8 @@ pub struct ManifestConnector {
     /// The configuration with tokens that were renewed, for whoever keeps it.
     renewals: std::sync::Mutex<Option<Value>>,
     manner: Manner,
+    /// Another place that is asked instead, when the manifest is tried out.
+    detour: Option<detour::Detour>,
 }
 
 /// Whose rules hold where the format leaves room.
@@ -136,6 +140,7 @@ impl ManifestConnector {
             tokens,
             renewals: std::sync::Mutex::default(),
             manner,
+            detour: None,
         })
     }
 
@@ -196,6 +201,7 @@ impl ManifestConnector {
             tokens: auth::tokens::Tokens::default(),
             renewals: std::sync::Mutex::default(),
             manner: Manner::Reference,
+            detour: None,
         })
     }
 
@@ -240,7 +246,11 @@ impl ManifestConnector {
     }
 
     fn spelt(&self, call: Call) -> Result<Call, ConnectorError> {
-        Ok(if self.manner == Manner::Reference { body::as_reference(call) } else { call })
+        let call = if self.manner == Manner::Reference { body::as_reference(call) } else { call };
+        match &self.detour {
+            None => Ok(call),
+            Some(detour) => detour.take(call),
+        }
     }
 
     /// The token that the plan's authenticator needs fetched, if any.

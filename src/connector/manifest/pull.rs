@@ -103,7 +103,7 @@ impl<'a> Pull<'a> {
         Ok((Some(place), page))
     }
 
-    async fn first_place(&self) -> Result<Option<Place>, ConnectorError> {
+    pub(super) async fn first_place(&self) -> Result<Option<Place>, ConnectorError> {
         if self.plan.router.is_some() {
             return self.partition_after(None, None, None).await;
         }
@@ -210,6 +210,9 @@ impl<'a> Pull<'a> {
         };
         // A stream of records that has none is an empty one: nothing is missing.
         let optional = self.plan.promises.records_optional || nothing || !self.plan.decoder.is_whole();
+        if self.connector.manner == Manner::Daemon {
+            self.doubted(&body, count, &answer.asked)?;
+        }
         let body = Arc::unwrap_or_clone(body);
         let records = match self.connector.manner {
             Manner::Daemon => select::extract(engine, selector, scope, body, optional, &answer.asked)?,

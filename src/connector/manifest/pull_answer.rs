@@ -6,11 +6,11 @@ use super::{
     decode::{self, Decoded, Head, Piece},
     place::Place,
     pull::Pull,
-    select::Selected,
+    select::{self, Selected},
     slices,
 };
 use crate::{
-    connector::{ConnectorError, http::Answer},
+    connector::{ConnectorError, ErrorKind, http::Answer},
     domain::{
         clock::Timestamp,
         record::{BrokenItem, Item},
@@ -58,6 +58,24 @@ impl Pull<'_> {
             })
             .collect();
         Ok((token.filter(|_| !reached), selected))
+    }
+
+    /// Refuses an answer that looks like a whole listing and may be none: an error in a record's place, or a listing without pages
+    /// that is as long as the provider makes any.
+    pub(super) fn doubted(&self, body: &Value, count: u64, asked: &str) -> Result<(), ConnectorError> {
+        if select::is_error_alone(self.plan, body) {
+            let message = format!("{asked}: the answer holds an error where a record should be");
+            return Err(ConnectorError::new(ErrorKind::Decode, message));
+        }
+        match self.plan.promises.max_page_size {
+            Some(most) if self.plan.paginator.is_none() && count > 0 && count >= most => {
+                let message = format!(
+                    "{asked}: {count} records came, the provider gives {most} at most (max_page_size), and nothing leads to more of them"
+                );
+                Err(ConnectorError::new(ErrorKind::Stuck, message))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The answer's document or its stream of records, and what of that cannot be read.
