@@ -30,7 +30,8 @@ pub async fn run(app: &App, command: &ProviderCommand, out: Output) -> Done {
     }
     match command {
         ProviderCommand::List => {
-            let without_checks = |folder: &std::sync::Arc<ProviderFolder>| ProviderView { checks: Vec::new(), ..view(folder, &[]) };
+            let without_checks =
+                |folder: &std::sync::Arc<ProviderFolder>| ProviderView { checks: Vec::new(), ..view(folder, &[]) };
             let views: Vec<ProviderView> = catalogue.folders().map(without_checks).collect();
             app.show(out, &views, |v| provider_list(v, &views))
         }

@@ -16,8 +16,16 @@ pub struct Asked {
 }
 
 /// Headers that the client adds by itself or that prove who asks.
-const NOT_COMPARED: [&str; 8] =
-    ["authorization", "host", "user-agent", "accept", "accept-encoding", "content-length", "content-type", "connection"];
+const NOT_COMPARED: [&str; 8] = [
+    "authorization",
+    "host",
+    "user-agent",
+    "accept",
+    "accept-encoding",
+    "content-length",
+    "content-type",
+    "connection",
+];
 
 impl Asked {
     /// Every single text of the request: parameters, headers, fields of the body, and the address.
@@ -47,23 +55,26 @@ impl Asked {
             return wanted.iter().all(|pair| have.contains(pair));
         }
         self.texts().iter().any(|text| text == token || !whole && text.contains(token))
-            || whole && self.texts().iter().any(|text| text.split(|c: char| !c.is_ascii_digit()).any(|part| part == token))
+            || whole
+                && self.texts().iter().any(|text| text.split(|c: char| !c.is_ascii_digit()).any(|part| part == token))
     }
 
     /// The first parameter that says nothing, is there twice, or was never filled in.
     pub fn needless(&self) -> Option<String> {
         let pairs: Vec<(String, String)> = self.url.query_pairs().into_owned().collect();
         let twice = |name: &str, value: &str| pairs.iter().filter(|(n, v)| n == name && v == value).count() > 1;
-        let form = self.body.starts_with(|c: char| c.is_ascii_alphabetic()).then(|| {
-            url::form_urlencoded::parse(self.body.as_bytes()).into_owned().collect::<Vec<_>>()
-        });
+        let form = self
+            .body
+            .starts_with(|c: char| c.is_ascii_alphabetic())
+            .then(|| url::form_urlencoded::parse(self.body.as_bytes()).into_owned().collect::<Vec<_>>());
         let json: Option<Value> = serde_json::from_str(&self.body).ok();
         let fields = json.iter().flat_map(|body| {
-            leaves(body).into_iter().map(|leaf| (leaf.join("."), get(body, &leaf).map(python::to_text).unwrap_or_default()))
+            leaves(body)
+                .into_iter()
+                .map(|leaf| (leaf.join("."), get(body, &leaf).map(python::to_text).unwrap_or_default()))
         });
-        let empty = |value: &str| {
-            ["", "None", "null", "undefined", "{}", "[]"].contains(&value.trim()) || value.contains("{{")
-        };
+        let empty =
+            |value: &str| ["", "None", "null", "undefined", "{}", "[]"].contains(&value.trim()) || value.contains("{{");
         let sent = pairs.iter().cloned().chain(form.into_iter().flatten()).chain(fields);
         sent.into_iter().find(|(name, value)| empty(value) || twice(name, value)).map(|(name, _)| name)
     }
@@ -78,13 +89,18 @@ impl Asked {
 /// The instants that stand in a text, in the forms that providers ask for; true: it is a whole day.
 pub fn times(text: &str) -> Vec<(Timestamp, bool)> {
     static FORMS: std::sync::LazyLock<Option<regex::Regex>> = std::sync::LazyLock::new(|| {
-        regex::Regex::new(r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2})?)?|\b\d{13}\b|\b\d{10}\b").ok()
+        regex::Regex::new(
+            r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2})?)?|\b\d{13}\b|\b\d{10}\b",
+        )
+        .ok()
     });
     let Some(forms) = FORMS.as_ref() else { return Vec::new() };
     let read = |found: &str| -> Option<(Timestamp, bool)> {
         match found.len() {
             13 if !found.contains('-') => Some((Timestamp::from_micros(found.parse::<i64>().ok()? * 1_000)?, false)),
-            10 if !found.contains('-') => Some((Timestamp::from_micros(found.parse::<i64>().ok()? * 1_000_000)?, false)),
+            10 if !found.contains('-') => {
+                Some((Timestamp::from_micros(found.parse::<i64>().ok()? * 1_000_000)?, false))
+            }
             10 => Some((format!("{found}T00:00:00Z").parse().ok()?, true)),
             _ => {
                 let found = found.replace(' ', "T");

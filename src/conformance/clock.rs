@@ -18,6 +18,11 @@ impl TrialClock {
         Arc::new(Self { start, passed: Mutex::default() })
     }
 
+    /// Begins anew.
+    pub fn reset(&self) {
+        *self.passed.lock().unwrap_or_else(PoisonError::into_inner) = Duration::ZERO;
+    }
+
     /// Lets time pass.
     pub fn advance(&self, by: Duration) {
         *self.passed.lock().unwrap_or_else(PoisonError::into_inner) += by;

@@ -44,8 +44,13 @@ impl Connection {
     pub fn of(dir: &Path, manifest: &Manifest, profile: &Profile, now: Timestamp) -> Result<Self, String> {
         let specification = manifest.specification();
         let properties = specification.get("properties").and_then(Value::as_object).cloned().unwrap_or_default();
-        let required: Vec<&str> =
-            specification.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+        let required: Vec<&str> = specification
+            .get("required")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
         let (mut config, mut secrets) = (Map::new(), Map::new());
         for (name, property) in &properties {
             let secret = property.get("airbyte_secret") == Some(&Value::Bool(true))
@@ -133,7 +138,6 @@ fn made_up(name: &str, property: &Value) -> Value {
         property.get("const"),
         property.get("examples").and_then(|examples| examples.get(0)),
         property.get("enum").and_then(|words| words.get(0)),
-
     ];
     if let Some(given) = given.into_iter().flatten().next() {
         return given.clone();

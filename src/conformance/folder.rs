@@ -41,7 +41,10 @@ pub fn checks(folder: &ProviderFolder) -> Vec<Check> {
         let mut add = |id: &str, outcome: Outcome| checks.push(Check::of(id, Some(&stream.name), outcome));
         let none = fixtures::pages(&folder.dir, &stream.name).is_empty();
         let missing = none.then(|| format!("there is no page in fixtures/{}", stream.name));
-        add("fixtures", Outcome::unless(missing, "keep invented pages there, in the shape that the provider's documentation shows"));
+        add(
+            "fixtures",
+            Outcome::unless(missing, "keep invented pages there, in the shape that the provider's documentation shows"),
+        );
         let keyless = stream.primary_key.is_empty().then(|| "the stream has no primary_key".to_owned());
         add("primary_key", Outcome::unless(keyless, "name the fields that tell a record from all others"));
         let map = folder.map(&stream.name);
@@ -66,7 +69,10 @@ pub fn checks(folder: &ProviderFolder) -> Vec<Check> {
 fn limits(manifest: &Manifest) -> Outcome {
     let none = manifest.facts().requests_per_second.is_none();
     let wrong = none.then(|| "the manifest declares no limits".to_owned());
-    Outcome::unless(wrong, "say x-tidegate.limits: { requests_per_second: N, burst: N }, below what the provider's documentation allows")
+    Outcome::unless(
+        wrong,
+        "say x-tidegate.limits: { requests_per_second: N, burst: N }, below what the provider's documentation allows",
+    )
 }
 
 fn hosts(manifest: &Manifest) -> Outcome {
@@ -78,13 +84,19 @@ fn hosts(manifest: &Manifest) -> Outcome {
     });
     let named = manifest.bases().iter().any(|base| base.contains("https://"));
     let wrong = wrong.or_else(|| (!named).then(|| "no address of the provider stands in the manifest".to_owned()));
-    Outcome::unless(wrong, "write the provider's address into url_base (or as the default of an option), or into x-tidegate.environments")
+    Outcome::unless(
+        wrong,
+        "write the provider's address into url_base (or as the default of an option), or into x-tidegate.environments",
+    )
 }
 
 fn cursor(profile: &Profile) -> Outcome {
     let told = profile.spec.cursor_field.is_some() || profile.no_cursor.is_some();
     let wrong = (!told).then(|| "the stream has no cursor, and nothing says why".to_owned());
-    Outcome::unless(wrong, "add incremental_sync, or the reason on the stream: x-tidegate: { no_cursor: the provider cannot narrow it by time }")
+    Outcome::unless(
+        wrong,
+        "add incremental_sync, or the reason on the stream: x-tidegate: { no_cursor: the provider cannot narrow it by time }",
+    )
 }
 
 /// What the manifest's own rules say of the usual refusals.
@@ -109,7 +121,10 @@ fn errors(dir: &Path, manifest: &Manifest, profile: &Profile) -> Outcome {
         })
         .collect();
     let wrong = (!wrong.is_empty()).then(|| format!("by the manifest's own rules {}", wrong.join(", ")));
-    Outcome::unless(wrong, "leave 401 and 403 to fail, and 429 and 5xx to be tried again; or take the response filter out, and the engine does so")
+    Outcome::unless(
+        wrong,
+        "leave 401 and 403 to fail, and 429 and 5xx to be tried again; or take the response filter out, and the engine does so",
+    )
 }
 
 /// Every word of an enum in the schema has a place in the field map.
@@ -135,7 +150,10 @@ fn enums(schema: Option<&Value>, map: Option<&Arc<FieldMap>>, dir: &Path, stream
             let Mapped::Failed(errors) = map.apply(&payload) else { continue };
             if errors.iter().any(|error| error.field == *path && error.code == "unknown_enum") {
                 let reason = format!("the word {word} of '{path}' is not in the field map");
-                return Outcome::failed(reason, format!("add it to values in mappings/{stream}.yaml of {}", dir.display()));
+                return Outcome::failed(
+                    reason,
+                    format!("add it to values in mappings/{stream}.yaml of {}", dir.display()),
+                );
             }
         }
     }
@@ -202,7 +220,8 @@ fn webhook(folder: &ProviderFolder) -> Outcome {
     };
     let mut read = 0;
     for page in fixtures::pages(&folder.dir, "webhook") {
-        let received = Received { method: "POST", url: "https://hooks.example.test/x", headers: &[], body: &page.bytes };
+        let received =
+            Received { method: "POST", url: "https://hooks.example.test/x", headers: &[], body: &page.bytes };
         match declaration.read(&received) {
             Ok(deliveries) => read += deliveries.len(),
             Err(error) => {
@@ -224,7 +243,9 @@ fn invented(dir: &Path) -> Outcome {
     walk(dir, &mut |text, name| {
         for at in address.captures_iter(text) {
             let host = at[1].to_ascii_lowercase();
-            let kept = ["example.com", "example.org", "example.net"].iter().any(|own| host == *own || host.ends_with(&format!(".{own}")));
+            let kept = ["example.com", "example.org", "example.net"]
+                .iter()
+                .any(|own| host == *own || host.ends_with(&format!(".{own}")));
             let reserved = [".test", ".example", ".invalid"].iter().any(|end| host.ends_with(end));
             if !kept && !reserved {
                 found.insert(format!("{name} ({host})"));

@@ -31,6 +31,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 mod walk;
+mod world;
 
 use std::sync::Arc;
 
@@ -53,7 +54,7 @@ pub enum Outcome {
 
 impl Outcome {
     pub fn failed(reason: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self::Failed { reason: reason.into(), remedy: remedy.into() }
+        Self::Failed { reason: without_detour(&reason.into()), remedy: remedy.into() }
     }
 
     pub fn not_applicable(reason: impl Into<String>) -> Self {
@@ -64,6 +65,16 @@ impl Outcome {
     pub fn unless(wrong: Option<String>, remedy: &str) -> Self {
         wrong.map_or(Self::Passed, |reason| Self::failed(reason, remedy))
     }
+}
+
+/// Addresses as they were meant: the port of this machine is another each time.
+fn without_detour(reason: &str) -> String {
+    let mut out = String::new();
+    for (at, part) in reason.split("127.0.0.1:").enumerate() {
+        let rest = if at == 0 { part } else { part.split_once('/').map_or(part, |(_, rest)| rest) };
+        out.push_str(if at == 0 { rest } else { rest.trim_start_matches("https/").trim_start_matches("http/") });
+    }
+    out
 }
 
 /// One check of a folder.
@@ -165,5 +176,8 @@ fn unsimulated(reason: &str) -> Outcome {
     if reason.contains("answers in JSON") || reason.contains("no plain path") {
         return Outcome::not_applicable(reason);
     }
-    Outcome::failed(reason, "keep fixtures in the provider's documented shape: a first page that leads on, and a last page")
+    Outcome::failed(
+        reason,
+        "keep fixtures in the provider's documented shape: a first page that leads on, and a last page",
+    )
 }

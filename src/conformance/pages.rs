@@ -86,9 +86,9 @@ impl Pages {
         match bodies.iter().filter(listed).find_map(|body| Some((body, token(body)?))) {
             Some((body, token)) => {
                 pages.leading = body.clone();
-                pages.mark = pages.mark(&python::to_text(&token)).ok_or(
-                    "what leads on to the next page is found neither in the page nor in its last record",
-                )?;
+                pages.mark = pages
+                    .mark(&python::to_text(&token))
+                    .ok_or("what leads on to the next page is found neither in the page nor in its last record")?;
             }
             None => {
                 let header = profile.paging_headers.first().ok_or(
@@ -138,13 +138,15 @@ impl Pages {
         if fewer.last().is_some() && self.told(body, fewer).is_some_and(|other| python::to_text(&other) != token) {
             return Some(Mark::Nothing);
         }
-        if records.len() == 1 && leaves(&records[0]).iter().any(|p| get(&records[0], p).map(python::to_text).as_deref() == Some(token))
+        if records.len() == 1
+            && leaves(&records[0]).iter().any(|p| get(&records[0], p).map(python::to_text).as_deref() == Some(token))
         {
             return Some(Mark::Nothing);
         }
         let numbers: Vec<&Pointer> = outside.iter().filter(|p| get(body, p).is_some_and(Value::is_number)).collect();
         for at in &numbers {
-            let bounds = std::iter::once(None).chain(numbers.iter().filter(|other| *other != at).map(|b| Some((*b).clone())));
+            let bounds =
+                std::iter::once(None).chain(numbers.iter().filter(|other| *other != at).map(|b| Some((*b).clone())));
             for bound in bounds {
                 let mark = Mark::Counter((*at).clone(), bound);
                 if moves(&mark).is_some() {
@@ -286,6 +288,11 @@ impl Pages {
     /// The way to the records.
     pub fn path(&self) -> &[String] {
         &self.path
+    }
+
+    /// Whether the last record itself leads on.
+    pub fn by_last_record(&self) -> bool {
+        self.mark == Mark::Nothing
     }
 
     /// Whether the next page's address stands in the body.

@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use super::{
-    Outcome, Scenario,
-    play_faults, play_shape, play_time,
+    Outcome, Scenario, play_faults, play_shape, play_time,
     provider::{Order, Quirks, Row},
     setup::Setup,
     walk::{Ran, Walk},
 };
-use crate::{connector::{ErrorKind, manifest::trial::Paging}, domain::clock::Clock as _};
+use crate::{
+    connector::{ErrorKind, manifest::trial::Paging},
+    domain::clock::Clock as _,
+};
 
 /// Time between two runs.
 pub(super) const LATER: Duration = Duration::from_secs(3_600);
@@ -115,6 +117,9 @@ async fn empty_between(setup: &Setup<'_>) -> Found {
     if !matches!(setup.profile.paging, Paging::Token | Paging::Link) {
         return Err(Outcome::not_applicable("an empty page is the end of a listing by number or offset"));
     }
+    if setup.pages.by_last_record() {
+        return Err(Outcome::not_applicable("the last record leads on: a page without records cannot"));
+    }
     let quirks = Quirks { empty_at: Some(1), ..Quirks::default() };
     let mut walk = walk(setup, setup.rows(setup.three_pages()), quirks)?;
     let ran = walk.run(None).await;
@@ -125,7 +130,7 @@ async fn repeated(setup: &Setup<'_>) -> Found {
     if !setup.paged() {
         return Err(Outcome::not_applicable("the listing has one page"));
     }
-    if matches!(setup.profile.paging, Paging::Token | Paging::Link) {
+    if matches!(setup.profile.paging, Paging::Token | Paging::Link) && !setup.pages.by_last_record() {
         let quirks = Quirks { repeat_at: Some(1), ..Quirks::default() };
         let mut once = walk(setup, setup.rows(setup.three_pages()), quirks)?;
         let ran = once.run(None).await;
@@ -139,7 +144,9 @@ async fn repeated(setup: &Setup<'_>) -> Found {
     let wrong = safe(&ran).filter(|_| ran.pages < SOON);
     Ok(match &ran.error {
         Some(error) if error.kind == ErrorKind::Stuck => wrong,
-        Some(error) => Some(format!("a listing that repeats one page ended as {}, not as pagination_stuck", error.kind.code())),
+        Some(error) => {
+            Some(format!("a listing that repeats one page ended as {}, not as pagination_stuck", error.kind.code()))
+        }
         None => Some("a listing that repeats one page for ever was taken for a whole one".to_owned()),
     })
 }
@@ -169,7 +176,9 @@ async fn capped(setup: &Setup<'_>) -> Found {
     let (cap, rows) = match (declared, setup.paged()) {
         // What is asked for is within what the provider gives: nothing is cut.
         (Some(_), true) => return Ok(None),
-        (Some(most), false) => (usize::try_from(most).unwrap_or(page).min(2_000), usize::try_from(most).unwrap_or(page).min(2_000) + 1),
+        (Some(most), false) => {
+            (usize::try_from(most).unwrap_or(page).min(2_000), usize::try_from(most).unwrap_or(page).min(2_000) + 1)
+        }
         (None, true) => (page.saturating_sub(1).max(1), 2 * page + 1),
         (None, false) => (3, page),
     };
@@ -182,13 +191,17 @@ async fn capped(setup: &Setup<'_>) -> Found {
         if ran.error.is_some() || ran.total.is_some() {
             return Ok(None);
         }
-        return Ok(Some("the listing is not paged, and nothing says how many records the provider gives at most".to_owned()));
+        return Ok(Some(
+            "the listing is not paged, and nothing says how many records the provider gives at most".to_owned(),
+        ));
     };
     let ran = walk.run(None).await;
     let noticed = ran.total.is_some_and(|total| usize::try_from(total).is_ok_and(|total| total > walk.kept.len()));
     Ok(match whole(&walk, &ran) {
         Some(_) if noticed && safe(&ran).is_none() => None,
-        Some(wrong) => Some(format!("{page} records a page were asked for and the provider gave {cap} at most: {wrong}")),
+        Some(wrong) => {
+            Some(format!("{page} records a page were asked for and the provider gave {cap} at most: {wrong}"))
+        }
         None => None,
     })
 }

@@ -93,7 +93,8 @@ async fn waited(setup: &Setup<'_>, canned: Canned, seconds: i64) -> Found {
         return Ok(Some(wrong));
     }
     let world = walk.provider.world();
-    let own = |asked: &&super::asked::Asked| setup.own.is_match(asked.url.as_str().split('?').next().unwrap_or_default());
+    let own =
+        |asked: &&super::asked::Asked| setup.own.is_match(asked.url.as_str().split('?').next().unwrap_or_default());
     let at: Vec<_> = world.asked.iter().filter(own).map(|asked| asked.at).collect();
     let from = usize::try_from(setup.middle()).unwrap_or(0);
     let gap = at.windows(2).skip(from).take(2).map(|pair| pair[1].since(pair[0])).min().unwrap_or_default();
@@ -120,14 +121,21 @@ pub(super) async fn not_json(setup: &Setup<'_>) -> Found {
 }
 
 pub(super) async fn error_with_200(setup: &Setup<'_>) -> Found {
-    let usual = || Canned::new(200, &json!({"error": {"code": "internal", "message": "the listing could not be made"}}));
+    let usual =
+        || Canned::new(200, &json!({"error": {"code": "internal", "message": "the listing could not be made"}}));
     let canned = own_error(setup, "200").unwrap_or_else(usual);
     told_and_recovered(setup, canned, &[], "an error with status 200").await
 }
 
 pub(super) async fn rights(setup: &Setup<'_>) -> Found {
     let missing = "a right that is missing";
-    let found = told_and_recovered(setup, error(setup, 403), &["permission_missing", "auth_failed", "request_rejected"], missing).await?;
+    let found = told_and_recovered(
+        setup,
+        error(setup, 403),
+        &["permission_missing", "auth_failed", "request_rejected"],
+        missing,
+    )
+    .await?;
     if found.is_some() {
         return Ok(found);
     }

@@ -116,12 +116,17 @@ pub(super) fn numbers(setup: &Setup<'_>) -> Found {
                 Value::Number(_) => json!(number),
                 _ => serde_json::from_str(&number).unwrap_or(json!(number)),
             };
-            let forms = [(variant, false, "written as the other kind of number"), (json!(format!("{number}%")), true, "with a % behind it")];
+            let forms = [
+                (variant, false, "written as the other kind of number"),
+                (json!(format!("{number}%")), true, "with a % behind it"),
+            ];
             for (variant, share, how) in forms {
                 if let Some((_, row)) = become_row(setup, map, &changed(&record.raw, &place, variant))
                     && let Some(column) = bent(&record.row, &row, share)
                 {
-                    return Ok(Some(format!("'{from}', {how}, becomes another number of {column}, or none, without a word")));
+                    return Ok(Some(format!(
+                        "'{from}', {how}, becomes another number of {column}, or none, without a word"
+                    )));
                 }
             }
         }
@@ -137,7 +142,9 @@ pub(super) fn stamps(setup: &Setup<'_>) -> Found {
         for record in mapped(setup, map) {
             for (note, from) in notes.iter().flat_map(|note| note.from.iter().map(move |from| (note, from))) {
                 let way: Pointer = from.split('.').map(str::to_owned).collect();
-                let Some(value) = get(&record.payload, &way).filter(|value| !value.is_null() && *value != "") else { continue };
+                let Some(value) = get(&record.payload, &way).filter(|value| !value.is_null() && *value != "") else {
+                    continue;
+                };
                 let Some(column) = record.row.table.position(&note.to) else { continue };
                 if record.row.cells[column] == Cell::Null {
                     continue;
@@ -146,11 +153,17 @@ pub(super) fn stamps(setup: &Setup<'_>) -> Found {
                 let Some(place) = places.min_by_key(|place| usize::from(*place != way)) else { continue };
                 tried = true;
                 for form in FOREIGN {
-                    let Some((_, row)) = become_row(setup, map, &changed(&record.raw, &place, json!(form))) else { continue };
+                    let Some((_, row)) = become_row(setup, map, &changed(&record.raw, &place, json!(form))) else {
+                        continue;
+                    };
                     let cell = &row.cells[column];
-                    if Some(cell) != at.map(Cell::Time).as_ref() && *cell != record.row.cells[column] || *cell == Cell::Null {
+                    if Some(cell) != at.map(Cell::Time).as_ref() && *cell != record.row.cells[column]
+                        || *cell == Cell::Null
+                    {
                         let to = &note.to;
-                        return Ok(Some(format!("'{from}' as \"{form}\" becomes another time of {to}, or none, without a word")));
+                        return Ok(Some(format!(
+                            "'{from}' as \"{form}\" becomes another time of {to}, or none, without a word"
+                        )));
                     }
                 }
             }

@@ -4,15 +4,18 @@
 //! pull by. Refuses what a real provider would: a request without proof, an unknown path.
 
 use std::{
-    collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use base64::{Engine as _, engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD}};
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
 use regex::Regex;
 use serde_json::{Map, Value, json};
 
+pub use super::world::{Canned, Event, Order, Quirks, Row, USUAL, World, row};
 use super::{
     asked::{self, Asked},
     clock::TrialClock,
@@ -21,7 +24,6 @@ use super::{
 };
 use crate::{
     connector::manifest::{
-        detour::Told,
         python,
         trial::{Paging, Profile, Trial},
     },
@@ -30,99 +32,6 @@ use crate::{
         record::Item,
     },
 };
-
-/// A record of the provider.
-#[derive(Debug, Clone)]
-pub struct Row {
-    pub number: u64,
-    pub raw: Value,
-    /// When it was last changed, as its own text has it.
-    pub at: Option<Timestamp>,
-    /// Which partition it is in, counted as they were first asked for.
-    pub partition: usize,
-    pub gone: bool,
-}
-
-/// An answer without any listing behind it.
-#[derive(Debug, Clone)]
-pub struct Canned {
-    pub status: u16,
-    pub headers: Vec<(String, String)>,
-    pub body: Vec<u8>,
-}
-
-impl Canned {
-    pub fn new(status: u16, body: &Value) -> Self {
-        let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
-        Self { status, headers, body: body.to_string().into_bytes() }
-    }
-
-    #[must_use]
-    pub fn header(mut self, name: &str, value: &str) -> Self {
-        self.headers.push((name.to_owned(), value.to_owned()));
-        self
-    }
-}
-
-/// In which order a listing comes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Order {
-    Oldest,
-    Newest,
-    /// As they were made.
-    Made,
-}
-
-/// Something that happens at the provider while it is read.
-pub type Event = Arc<dyn Fn(&mut World, &Sample) + Send + Sync>;
-
-/// What the provider does beside its documentation.
-#[derive(Clone)]
-pub struct Quirks {
-    /// Canned answers for the listing's requests from that number on, so many of them.
-    pub canned: Option<(u32, u32, Canned)>,
-    /// No page is larger.
-    pub cap: Option<usize>,
-    /// The last page leads on to an empty one.
-    pub past_end: bool,
-    /// That request is given no records, and led on.
-    pub empty_at: Option<u32>,
-    /// That request is given the page before it once more.
-    pub repeat_at: Option<u32>,
-    /// From that request on the same page comes for ever.
-    pub repeat_from: Option<u32>,
-    /// One record stands there without a list around it.
-    pub one_without_list: bool,
-    pub order: Order,
-    /// How long a token is good, in seconds.
-    pub token_life: Option<u64>,
-    /// How long each answer takes on the trial's clock.
-    pub takes: Duration,
-    /// After so many requests of the listing, once.
-    pub event: Option<(u32, Event)>,
-    /// Parameters that are none, are refused.
-    pub strict: bool,
-    /// Listings leave out what was never changed.
-    pub hides_unchanged: bool,
-}
-
-/// The provider's records and what it was asked.
-pub struct World {
-    pub rows: Vec<Row>,
-    pub quirks: Quirks,
-    /// What the connector says it asks with, request by request.
-    pub told: Told,
-    pub asked: Vec<Asked>,
-    /// Requests of the listing.
-    pub listed: u32,
-    partitions: Vec<Map<String, Value>>,
-    issued: HashMap<String, (usize, Arc<Vec<usize>>)>,
-    tokens: HashMap<String, Timestamp>,
-    repeated: Option<(Value, Vec<(String, String)>)>,
-    next_mark: u32,
-    /// Why the provider could not answer as it was meant to.
-    pub broken: Option<String>,
-}
 
 /// What does not change while a stream is tried.
 pub struct Provider {
@@ -138,67 +47,14 @@ pub struct Provider {
     /// Bodies for the streams whose records are partitions, by the patterns of their addresses.
     pub parents: Vec<(Regex, Value)>,
     pub own: Regex,
+    /// Where tokens are fetched.
+    pub grant: Option<Regex>,
     pub world: Mutex<World>,
 }
 
 /// A time in a request that is further from the one that was meant is another.
 const NEAR: Duration = Duration::from_secs(36 * 3_600);
 const DAY: Duration = Duration::from_micros(86_400_000_000 - 1);
-
-/// Records of a page where nobody says how many.
-pub const USUAL: usize = 3;
-
-impl Default for Quirks {
-    fn default() -> Self {
-        Self {
-            canned: None,
-            cap: None,
-            past_end: false,
-            empty_at: None,
-            repeat_at: None,
-            repeat_from: None,
-            one_without_list: false,
-            order: Order::Oldest,
-            token_life: None,
-            takes: Duration::ZERO,
-            event: None,
-            strict: false,
-            hides_unchanged: false,
-        }
-    }
-}
-
-impl World {
-    pub fn new(rows: Vec<Row>, quirks: Quirks, first: &Map<String, Value>) -> Self {
-        Self {
-            rows,
-            quirks,
-            told: Told::default(),
-            asked: Vec::new(),
-            listed: 0,
-            partitions: vec![first.clone()],
-            issued: HashMap::new(),
-            tokens: HashMap::new(),
-            repeated: None,
-            next_mark: 0,
-            broken: None,
-        }
-    }
-
-    /// Adds a record that was changed at that instant.
-    pub fn add(&mut self, sample: &Sample, at: Option<Timestamp>) -> u64 {
-        let number = self.rows.iter().map(|row| row.number + 1).max().unwrap_or(0);
-        self.rows.push(row(sample, number, at, 0));
-        number
-    }
-}
-
-/// A record with that number.
-pub fn row(sample: &Sample, number: u64, at: Option<Timestamp>, partition: usize) -> Row {
-    let raw = sample.record(number, at);
-    let at = at.map(|at| sample.told_at(&raw, number).unwrap_or(at));
-    Row { number, raw, at, partition, gone: false }
-}
 
 impl Provider {
     pub fn world(&self) -> MutexGuard<'_, World> {
@@ -212,10 +68,8 @@ impl Provider {
         let empty = Map::new();
         let told = world.rows.iter().filter(due).filter_map(|row| {
             let partition = world.partitions.get(row.partition).unwrap_or(&empty);
-            match self.trial.emitted(&row.raw, partition)? {
-                Item::Record(record) => Some((record.external_id?, row.at)),
-                Item::Broken(_) => None,
-            }
+            let id = row.id.get_or_init(|| external_id(&self.trial, row, partition));
+            Some((id.clone()?, row.at))
         });
         told.collect()
     }
@@ -229,9 +83,8 @@ impl Provider {
         let life = world.quirks.token_life.unwrap_or(3_600);
         let number = world.tokens.len() + 1;
         let token = format!("conformance-token-{number:04}");
-        if let Some(grant) = self.trial.grant(&token, life, now)
-            && Regex::new(&grant.address).is_ok_and(|pattern| pattern.is_match(&url))
-        {
+        let fetched = self.grant.as_ref().is_some_and(|pattern| pattern.is_match(&url));
+        if fetched && let Some(grant) = self.trial.grant(&token, life, now) {
             world.tokens.insert(token, now.plus(Duration::from_secs(life)));
             return Canned::new(200, &grant.answer);
         }
@@ -276,7 +129,8 @@ impl Provider {
 
     /// A parent whose address is told more exactly than the stream's own.
     fn is_parent(&self, url: &str) -> bool {
-        let longest = self.parents.iter().filter(|(pattern, _)| pattern.is_match(url)).map(|(p, _)| p.as_str().len()).max();
+        let longest =
+            self.parents.iter().filter(|(pattern, _)| pattern.is_match(url)).map(|(p, _)| p.as_str().len()).max();
         longest.is_some_and(|length| length > self.own.as_str().len())
     }
 
@@ -323,7 +177,8 @@ impl Provider {
             Paging::None => (0, listing()),
             Paging::Offset => (if arrived { token.parse().unwrap_or(0) } else { 0 }, listing()),
             Paging::Page => {
-                let page = if arrived { token.parse().unwrap_or(self.profile.first_page) } else { self.profile.first_page };
+                let page =
+                    if arrived { token.parse().unwrap_or(self.profile.first_page) } else { self.profile.first_page };
                 let before = usize::try_from(page - self.profile.first_page).unwrap_or(0);
                 (before * size, listing())
             }
@@ -346,7 +201,9 @@ impl Provider {
         let records: Vec<Value> = shown.iter().map(|at| world.rows[*at].raw.clone()).collect();
         let by_token = matches!(self.profile.paging, Paging::Token | Paging::Link);
         let more = upto < listing.len()
-            || by_token && !records.is_empty() && (world.quirks.past_end || !self.pages.ends_itself(&records, &asked.url))
+            || by_token
+                && !records.is_empty()
+                && (world.quirks.past_end || !self.pages.ends_itself(&records, &asked.url))
             || world.quirks.repeat_from.is_some();
         world.next_mark += 1;
         let mark = world.next_mark;
@@ -397,17 +254,13 @@ impl Provider {
             (bound(texts, window.0, start, false), bound(texts, window.1, end, true))
         });
         let inside = |row: &Row| match (bounds, row.at) {
-            (Some((start, end)), Some(at)) => {
-                (!self.narrowed.0 || start <= at) && (!self.narrowed.1 || at <= end)
-            }
+            (Some((start, end)), Some(at)) => (!self.narrowed.0 || start <= at) && (!self.narrowed.1 || at <= end),
             (Some(_), None) => !(world.quirks.hides_unchanged && self.narrowed.0),
             (None, _) => true,
         };
         let rows = world.rows.iter().enumerate();
-        let mut listing: Vec<usize> = rows
-            .filter(|(_, row)| !row.gone && row.partition == partition && inside(row))
-            .map(|(at, _)| at)
-            .collect();
+        let mut listing: Vec<usize> =
+            rows.filter(|(_, row)| !row.gone && row.partition == partition && inside(row)).map(|(at, _)| at).collect();
         match if self.profile.data_feed { Order::Newest } else { world.quirks.order } {
             Order::Made => {}
             Order::Oldest => listing.sort_by_key(|at| (world.rows[*at].at, world.rows[*at].number)),
@@ -416,6 +269,14 @@ impl Provider {
             }
         }
         listing
+    }
+}
+
+/// What the manifest makes of a record's key.
+pub fn external_id(trial: &Trial, row: &Row, partition: &Map<String, Value>) -> Option<String> {
+    match trial.emitted(&row.raw, partition)? {
+        Item::Record(record) => record.external_id,
+        Item::Broken(_) => None,
     }
 }
 

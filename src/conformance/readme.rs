@@ -12,7 +12,11 @@ const SECTIONS: [(&str, &[&str], &str); 8] = [
     ("readme_limits", &["limits", "rate limits"], "the provider's limits, with the page of its documentation"),
     ("readme_revocation", &["revocation", "revoke"], "how access is taken away again"),
     ("readme_manual_fallback", &["manual fallback"], "what a person does while the provider cannot be read"),
-    ("readme_documentation", &["pages of the documentation", "documentation"], "the pages of the provider's documentation that this follows"),
+    (
+        "readme_documentation",
+        &["pages of the documentation", "documentation"],
+        "the pages of the provider's documentation that this follows",
+    ),
     ("readme_tried", &["tried"], "what it was tried against: a simulator, a sandbox, a real account"),
 ];
 

@@ -54,7 +54,9 @@ pub async fn stream(
         };
         match told {
             Ok(items) => found.insert(page.name.clone(), items),
-            Err(reason) => return Ok(Outcome::failed(reason, "correct the manifest, the fixture, or fixtures/connection.json")),
+            Err(reason) => {
+                return Ok(Outcome::failed(reason, "correct the manifest, the fixture, or fixtures/connection.json"));
+            }
         };
     }
     let found = Value::Object(found);
@@ -67,11 +69,15 @@ pub async fn stream(
 }
 
 fn compared(file: &Path, found: &Value, name: &str) -> Outcome {
-    let remedy = "look at each difference; where it is meant, write it down anew: tidegate validate --conformance --write PATH";
+    let remedy =
+        "look at each difference; where it is meant, write it down anew: tidegate validate --conformance --write PATH";
     let kept: Option<Value> = std::fs::read_to_string(file).ok().and_then(|text| serde_json::from_str(&text).ok());
     let Some(kept) = kept else {
         let reason = format!("fixtures/{name}/{EXPECTED} is not there, or cannot be read");
-        return Outcome::failed(reason, "write it with: tidegate validate --conformance --write PATH, and read it through");
+        return Outcome::failed(
+            reason,
+            "write it with: tidegate validate --conformance --write PATH, and read it through",
+        );
     };
     Outcome::unless(difference(&kept, found, ""), remedy)
 }
@@ -124,7 +130,7 @@ async fn by_manifest(
     let parents = setup::parents(&folder.dir, manifest, profile, &whole)?;
     server.replay(canned, parents, trial.grant("conformance-token-0000", 3_600, begin()));
     let clock = TrialClock::at(begin());
-    let connector = connect(manifest, &folder.provider_key, &connection, server, &clock)?;
+    let connector = connect(manifest, &folder.provider_key, &connection, server, &setup::gate(&clock)?)?;
     let request = setup::request(profile, begin(), None, None);
     match connector.pull(&request).await {
         Ok(found) => Ok(told(&found.items, folder.map(name).map(AsRef::as_ref))),

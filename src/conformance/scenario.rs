@@ -110,21 +110,31 @@ impl Scenario {
             Self::EmptyPageBetween => {
                 "let stop_condition ask whether the answer names a next page, never whether this page had records"
             }
-            Self::RepeatedPage => "take the token from the answer, and never a constant; a listing that repeats itself must end as an error",
+            Self::RepeatedPage => {
+                "take the token from the answer, and never a constant; a listing that repeats itself must end as an error"
+            }
             Self::CursorTies | Self::WholeSeconds => {
                 "let requests ask from the cursor on, inclusive; say ordered_by_cursor only where the provider sorts by the cursor; else a lookback_window"
             }
             Self::UnstampedUntilEdited => {
                 "follow a field that is never null (created, or coalesced by AddFields), or read such records by a stream of their own; a filter must not leave them out"
             }
-            Self::DeletedRecord => "ask from a time on, not from a record on: a record that is gone must not end the listing",
-            Self::LateEdit => "let the cursor follow the time of the last change, not that of creation",
-            Self::UnauthorizedMidway => "no response filter may accept or ignore 401; leave it to the engine, which reads the credential anew once",
+            Self::DeletedRecord => {
+                "ask from a time on, not from a record on: a record that is gone must not end the listing"
+            }
+            Self::LateEdit => {
+                "let the cursor follow the time of the last change; a listing by offset or page number also loses what moves up when an edited record leaves its window: see shifted_by_deletion"
+            }
+            Self::UnauthorizedMidway => {
+                "no response filter may accept or ignore 401; leave it to the engine, which reads the credential anew once"
+            }
             Self::RateLimited => {
                 "give 429 action RATE_LIMITED and a backoff strategy that reads the provider's own header, or leave it to the engine"
             }
             Self::RetryAfterZero => "leave Retry-After to the engine, which waits at least a second",
-            Self::ServerError => "no response filter may accept, ignore or fail a 5xx; give it action RETRY, or leave it to the engine",
+            Self::ServerError => {
+                "no response filter may accept, ignore or fail a 5xx; give it action RETRY, or leave it to the engine"
+            }
             Self::NotJson => "no response filter may ignore an answer because it cannot be read",
             Self::ErrorWithStatus200 => {
                 "add a response filter with a predicate over the body, e.g. \"{{ 'error' in response }}\" with action FAIL; do not say records_optional"
@@ -135,19 +145,29 @@ impl Scenario {
             Self::SilentPageCap => {
                 "say the documented maximum in x-tidegate.max_page_size and ask for no more; or say x-tidegate.total, or leave page_size out"
             }
-            Self::ObjectOrEmptyList => "take nothing by its place in the list of records: use last_record, and let paging end when there is none",
-            Self::NextPastTheEnd => "let paging end on an empty page too; where the provider answers an error there, ignore that error by its words",
+            Self::ObjectOrEmptyList => {
+                "take nothing by its place in the list of records: use last_record, and let paging end when there is none"
+            }
+            Self::NextPastTheEnd => {
+                "let paging end on an empty page too; where the provider answers an error there, ignore that error by its words"
+            }
             Self::ShortLivedToken => {
                 "let the manifest fetch or sign the token (expires_in, expiration_duration, token_duration), shorter than it is good for"
             }
             Self::ShiftedByDeletion | Self::ShiftedByAddition => {
                 "page by a token if the provider has one; else sort by the cursor, ascending, and say ordered_by_cursor with total; else a lookback_window longer than a pull takes"
             }
-            Self::NewestFirst => "do not say ordered_by_cursor, unless the request itself sorts by the cursor, ascending",
+            Self::NewestFirst => {
+                "do not say ordered_by_cursor, unless the request itself sorts by the cursor, ascending"
+            }
             Self::NumbersAsText => "map it as integer, decimal or money; a share needs its own rule",
             Self::ForeignStamps => "name the form in the field map's formats, or in cursor_datetime_formats",
-            Self::RelativeNextAddress => "hand the provider's next address over as it is, with page_token_option: RequestPath",
-            Self::UnknownParametersRefused => "send no parameter without a value, and none that the next page's address already holds",
+            Self::RelativeNextAddress => {
+                "hand the provider's next address over as it is, with page_token_option: RequestPath"
+            }
+            Self::UnknownParametersRefused => {
+                "send no parameter without a value, and none that the next page's address already holds"
+            }
         }
     }
 }

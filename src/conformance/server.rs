@@ -1,6 +1,9 @@
 //! The simulated provider on a port of this machine: real HTTP, for one stream at a time.
 
-use std::{net::Ipv4Addr, sync::{Arc, Mutex, PoisonError}};
+use std::{
+    net::Ipv4Addr,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use axum::{
     Router,
@@ -86,9 +89,10 @@ async fn answer(State(behind): State<Arc<Mutex<Behind>>>, request: Request) -> R
     let bytes = to_bytes(body, MAX_BYTES).await.unwrap_or_default();
     let query = head.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
     let meant = head.uri.path().trim_start_matches('/').replacen('/', "://", 1);
-    let headers = head.headers.iter().map(|(name, value)| {
-        (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
-    });
+    let headers = head
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
     let headers = headers.collect();
     let canned = match Url::parse(&format!("{meant}{query}")) {
         Err(_) => Canned::new(404, &serde_json::json!({"message": "the address cannot be read"})),

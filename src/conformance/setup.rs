@@ -3,7 +3,13 @@
 //! Owns the way from a folder to a [`Setup`]. Refuses with a reason where a stream cannot be simulated; that reason is told for each
 //! scenario.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use regex::Regex;
 use serde_json::{Map, Value};
@@ -13,7 +19,7 @@ use super::{
     connection::{Connection, Kept},
     fixtures,
     pages::Pages,
-    provider::{Canned, Provider, Quirks, Row, USUAL, World, row},
+    provider::{Canned, Provider, Quirks, Row, USUAL, World, external_id, row},
     sample::Sample,
     server::Server,
 };
@@ -55,6 +61,11 @@ pub struct Setup<'s> {
     pub narrowed: (bool, bool),
     pub parents: Vec<(Regex, Value)>,
     pub own: Regex,
+    pub grant: Option<Regex>,
+    /// One gate and one clock for all walks: building a client takes longer than a walk.
+    pub gate: Arc<HttpGate>,
+    pub clock: Arc<TrialClock>,
+    made: Mutex<BTreeMap<usize, Vec<Row>>>,
     /// Where the records' time ends.
     pub upto: Timestamp,
 }
@@ -83,7 +94,7 @@ pub fn parents(
             Some(trial) => {
                 let bodies = fixtures::readable(&pages, &trial);
                 let last = |body: &&Value| {
-                    let token = trial.next_token(body, &std::collections::BTreeMap::new(), &Value::Null, trial.page_size());
+                    let token = trial.next_token(body, &BTreeMap::new(), &Value::Null, trial.page_size());
                     token.is_ok_and(|token| token.is_none())
                 };
                 bodies.iter().find(last).or(bodies.first()).cloned().ok_or_else(none)?
@@ -120,13 +131,16 @@ impl<'s> Setup<'s> {
         let own = Regex::new(&profile.address).map_err(|_| "the stream's address cannot be matched")?;
         let parents = parents(dir, manifest, &profile, &whole)?;
         let grant = trial.grant("conformance-token-0000", 3_600, now);
+        let fetched = grant.as_ref().and_then(|grant| Regex::new(&grant.address).ok());
         server.replay(Canned::new(404, &Value::Null), parents.clone(), grant);
         let clock = TrialClock::at(now);
-        let connector = connect(manifest, provider_key, &connection, server, &clock)?;
+        let gate = gate(&clock)?;
+        let connector = connect(manifest, provider_key, &connection, server, &gate)?;
         let first = connector.told(&request(&profile, now, None, None)).await;
         let first = first.map_err(|error| format!("its first request cannot be made: {error}"))?;
         let partition = first.ok_or("its parents' fixtures give no partition")?.partition;
-        let sample = Sample::of(&trial, &bodies, &profile.spec.primary_key, profile.spec.cursor_field.is_some(), &partition)?;
+        let sample =
+            Sample::of(&trial, &bodies, &profile.spec.primary_key, profile.spec.cursor_field.is_some(), &partition)?;
         let pages = Pages::of(&trial, &profile, &bodies)?;
         let reach = trial.reach(now).map_err(|error| error.message)?;
         let mut setup = Self {
@@ -144,6 +158,10 @@ impl<'s> Setup<'s> {
             narrowed: (true, true),
             parents,
             own,
+            grant: fetched,
+            gate,
+            clock,
+            made: Mutex::default(),
             upto: reach.map_or(now, |(_, upto)| upto),
         };
         if setup.profile.spec.cursor_field.is_some() {
@@ -176,24 +194,27 @@ impl<'s> Setup<'s> {
         started_at: Timestamp,
         cursor: Option<Value>,
     ) -> Result<(String, Vec<(String, String)>, String), String> {
-        let clock = TrialClock::at(started_at);
-        let provider = self.provider(self.rows(1), Quirks::default(), &clock);
+        let provider = self.provider(self.rows(1), Quirks::default());
         self.server.play(&provider);
-        let connector = connect(&self.manifest, &self.provider_key, connection, self.server, &clock)?;
+        let connector = connect(&self.manifest, &self.provider_key, connection, self.server, &self.gate)?;
         let request = request(&self.profile, started_at, cursor, None);
         // Whatever comes of it: the request is what counts.
         let _ = connector.pull(&request).await;
         let world = provider.world();
-        let own = world.asked.iter().rev().find(|asked| self.own.is_match(asked.url.as_str().split('?').next().unwrap_or("")));
+        let own = world
+            .asked
+            .iter()
+            .rev()
+            .find(|asked| self.own.is_match(asked.url.as_str().split('?').next().unwrap_or("")));
         own.map(super::asked::Asked::compared).ok_or_else(|| "its first request went nowhere".to_owned())
     }
 
     /// A provider of those records.
-    pub fn provider(&self, rows: Vec<Row>, quirks: Quirks, clock: &Arc<TrialClock>) -> Arc<Provider> {
+    pub fn provider(&self, rows: Vec<Row>, quirks: Quirks) -> Arc<Provider> {
         let mut world = World::new(rows, quirks, &self.partition);
         world.told = Told { partition: self.partition.clone(), ..Told::default() };
         Arc::new(Provider {
-            clock: Arc::clone(clock),
+            clock: Arc::clone(&self.clock),
             profile: self.profile.clone(),
             trial: Arc::clone(&self.trial),
             pages: self.pages.clone(),
@@ -202,16 +223,26 @@ impl<'s> Setup<'s> {
             narrowed: self.narrowed,
             parents: self.parents.clone(),
             own: self.own.clone(),
+            grant: self.grant.clone(),
             world: Mutex::new(world),
         })
     }
 
     /// So many records, changed one after the other within an hour.
     pub fn rows(&self, count: usize) -> Vec<Row> {
-        let step = 3_600_000 / count.max(1) as u64;
-        let begin = self.upto.minus(2 * HOUR);
-        let at = |number: u64| begin.plus(std::time::Duration::from_millis(number * step));
-        (0..count as u64).map(|number| row(&self.sample, number, self.cursor().then(|| at(number)), 0)).collect()
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let rows = made.entry(count).or_insert_with(|| {
+            let step = 3_600_000 / count.max(1) as u64;
+            let begin = self.upto.minus(2 * HOUR);
+            let at = |number: u64| begin.plus(std::time::Duration::from_millis(number * step));
+            let one = |number: u64| {
+                let row = row(&self.sample, number, self.cursor().then(|| at(number)), 0);
+                row.id.get_or_init(|| external_id(&self.trial, &row, &self.partition));
+                row
+            };
+            (0..count as u64).map(one).collect()
+        });
+        rows.clone()
     }
 
     /// So many records, all changed at the same instant, on a whole second.
@@ -255,7 +286,19 @@ impl<'s> Setup<'s> {
     }
 }
 
-/// A connector that asks the server, with a gate and a clock of its own.
+/// A gate that may ask this machine, and waits on that clock.
+///
+/// # Errors
+/// No client can be built.
+pub fn gate(clock: &Arc<TrialClock>) -> Result<Arc<HttpGate>, String> {
+    let options = GateOptions { allow_private: vec!["127.0.0.0/8".to_owned()], ..GateOptions::default() };
+    HttpGate::new(options, Arc::clone(clock) as Arc<dyn Clock>).map_err(|error| error.to_string())
+}
+
+/// Accounts of the trials: each has limits of its own.
+static ACCOUNTS: AtomicU64 = AtomicU64::new(1);
+
+/// A connector that asks the server.
 ///
 /// # Errors
 /// The connection's options do not fit.
@@ -264,19 +307,18 @@ pub fn connect(
     provider_key: &str,
     connection: &Connection,
     server: &Server,
-    clock: &Arc<TrialClock>,
+    gate: &Arc<HttpGate>,
 ) -> Result<ManifestConnector, String> {
-    let options = GateOptions { allow_private: vec!["127.0.0.0/8".to_owned()], ..GateOptions::default() };
-    let gate = HttpGate::new(options, Arc::clone(clock) as Arc<dyn Clock>).map_err(|error| error.to_string())?;
     let facts = ConnectionFacts {
         connection_key: "conformance".to_owned(),
-        provider_account_id: "4711".to_owned(),
+        provider_account_id: ACCOUNTS.fetch_add(1, Ordering::Relaxed).to_string(),
         config: connection.config.clone(),
         credential: Kept::of(&connection.secret),
-        gate,
+        gate: Arc::clone(gate),
     };
-    ManifestConnector::detoured(manifest, provider_key, facts, &server.address)
-        .map_err(|error| format!("no connection can be made up for it: {}; name its options in fixtures/connection.json", error.message))
+    ManifestConnector::detoured(manifest, provider_key, facts, &server.address).map_err(|error| {
+        format!("no connection can be made up for it: {}; name its options in fixtures/connection.json", error.message)
+    })
 }
 
 /// The first request of a pull.

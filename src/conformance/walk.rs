@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::{
     clock::TrialClock,
     provider::{Provider, Quirks, Row},
-    setup::{Setup, begin, connect, request},
+    setup::{Setup, connect, request},
 };
 use crate::{
     connector::{Connector as _, ConnectorError, Page, manifest::ManifestConnector},
@@ -70,13 +70,14 @@ impl<'s> Walk<'s> {
         quirks: Quirks,
         change: impl FnOnce(&mut Provider),
     ) -> Result<Self, String> {
-        let clock = TrialClock::at(begin());
-        let mut provider = setup.provider(rows, quirks, &clock);
+        let clock = Arc::clone(&setup.clock);
+        clock.reset();
+        let mut provider = setup.provider(rows, quirks);
         if let Some(provider) = Arc::get_mut(&mut provider) {
             change(provider);
         }
         setup.server.play(&provider);
-        let connector = connect(&setup.manifest, &setup.provider_key, &setup.connection, setup.server, &clock)?;
+        let connector = connect(&setup.manifest, &setup.provider_key, &setup.connection, setup.server, &setup.gate)?;
         Ok(Self { setup, provider, clock, connector, kept: BTreeMap::new(), broken: 0, cursor: None })
     }
 
@@ -133,7 +134,8 @@ impl<'s> Walk<'s> {
         }
         if let Some(Cursor { state, order }) = page.cursor {
             if let Some(at) = order.and_then(Timestamp::from_micros)
-                && let Some(missing) = self.missing(Some(at)).first()
+                // Requests ask from the cursor on, inclusive: what has the cursor's own time is still to come.
+                && let Some(missing) = self.missing(Some(at.minus(Duration::from_micros(1)))).first()
             {
                 let told = format!("the cursor went to {at}, past {missing}");
                 ran.past.get_or_insert(told);
@@ -144,7 +146,8 @@ impl<'s> Walk<'s> {
 
     /// What the provider holds up to an instant, and did not arrive as it is now.
     pub fn missing(&self, upto: Option<Timestamp>) -> Vec<String> {
-        let arrived = |id: &str, at: Option<Timestamp>| self.kept.get(id).is_some_and(|kept| at.is_none() || *kept >= at);
+        let arrived =
+            |id: &str, at: Option<Timestamp>| self.kept.get(id).is_some_and(|kept| at.is_none() || *kept >= at);
         let truth = self.provider.truth(upto).into_iter();
         let told = |id: String, at: Option<Timestamp>| {
             let when = at.map(|at| format!(" of {at}")).unwrap_or_default();

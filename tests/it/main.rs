@@ -21,6 +21,8 @@ mod canary;
 #[cfg(test)]
 mod commands;
 #[cfg(test)]
+mod conformance;
+#[cfg(test)]
 mod dead_letters;
 #[cfg(test)]
 mod doctor;

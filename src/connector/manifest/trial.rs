@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use super::{
     Manifest,
     auth::Auth,
+    datetime::Format,
     decode::DecoderPlan,
     engine::{Scope, Template},
     errors::{Backoff, ManifestJudge, Waits},
@@ -28,6 +29,10 @@ use crate::{
     },
     domain::{clock::Timestamp, record::Item},
 };
+
+/// Tried in this order.
+const USUAL: [&str; 6] =
+    ["%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S.%fZ", "%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%d", "%s", "%ms"];
 
 /// How a listing leads from page to page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -91,6 +96,8 @@ pub struct Trial {
     loaded: Arc<Loaded>,
     at: usize,
     scope: Scope,
+    /// Forms of times that providers use, besides the manifest's own.
+    usual: Vec<Format>,
 }
 
 /// How an answer with a token of the provider's token service looks.
@@ -134,7 +141,8 @@ impl Manifest {
     /// A stream with a configuration that holds the secret as well; `None` when there is no such stream.
     pub fn trial(&self, stream: &str, now: Timestamp, config: Value) -> Option<Trial> {
         let at = self.0.streams.iter().position(|plan| plan.spec.name == stream)?;
-        Some(Trial { loaded: Arc::clone(&self.0), at, scope: Scope::new(now, &Arc::new(config)) })
+        let usual = USUAL.iter().filter_map(|form| Format::compile(form).ok()).collect();
+        Some(Trial { loaded: Arc::clone(&self.0), at, scope: Scope::new(now, &Arc::new(config)), usual })
     }
 }
 
@@ -248,7 +256,8 @@ impl Trial {
         let Extractor::Path { path, expander: None } = &self.plan().selector.extractor else { return None };
         let steps = extract::steps(&self.loaded.engine, &self.scope, path).ok()?;
         let names = path.iter().map(|part| self.loaded.engine.text(part, &self.scope));
-        let plain = steps.iter().all(|step| matches!(step, super::dpath::Step::Text(text) if !text.contains(['*', '?', '['])));
+        let plain =
+            steps.iter().all(|step| matches!(step, super::dpath::Step::Text(text) if !text.contains(['*', '?', '['])));
         plain.then(|| names.collect::<Result<_, _>>().ok()).flatten()
     }
 
@@ -293,10 +302,8 @@ impl Trial {
     /// A value in the first of the cursor's forms that writes `like` again: the form that the provider's records have.
     pub fn stamp_like(&self, like: &Value, at: Timestamp) -> Option<Value> {
         let cursor = self.plan().cursor.as_ref()?;
-        let usual = ["%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S.%fZ", "%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%d", "%s", "%ms"];
-        let usual = usual.iter().filter_map(|form| super::datetime::Format::compile(form).ok());
         let text = like.as_str().map_or_else(|| like.to_string(), str::to_owned);
-        for form in cursor.record_formats.iter().chain([&cursor.format]).cloned().chain(usual) {
+        for form in cursor.record_formats.iter().chain([&cursor.format]).chain(&self.usual) {
             let Some(read) = form.parse(&text) else { continue };
             if form.format(read) == text {
                 let written = form.format(at);
@@ -365,22 +372,26 @@ impl Trial {
                 if let Some(updates) = &oauth.updates {
                     answer[&updates.refresh_token_name] = json!("a-refresh-token-that-follows");
                 }
-                Some(Grant { address: pattern(oauth.endpoint.as_ref()?.source()), answer })
+                Some(Grant { address: pattern(&text(oauth.endpoint.as_ref()?)), answer })
             }
             Auth::Session(session) => {
                 let mut answer = json!(token);
                 for part in session.path.iter().rev() {
                     answer = json!({text(part): answer});
                 }
-                Some(Grant { address: pattern(&session.login.name()), answer })
+                let address = match &session.login.url {
+                    UrlPlan::Whole(url) => text(url),
+                    UrlPlan::Joined { base, path } => {
+                        format!("{}/{}", text(base), path.as_ref().map(text).unwrap_or_default())
+                    }
+                };
+                Some(Grant { address: pattern(&address), answer })
             }
             Auth::LegacySession(session) => {
-                let address = pattern(&format!("{}{}", session.base.source(), session.login_url.source()));
+                let address = pattern(&format!("{}{}", text(&session.base), text(&session.login_url)));
                 Some(Grant { address, answer: json!({text(&session.response_key): token}) })
             }
-            Auth::Chosen { among, .. } => {
-                among.iter().find_map(|(_, auth)| self.grant_of(auth, token, good_for, now))
-            }
+            Auth::Chosen { among, .. } => among.iter().find_map(|(_, auth)| self.grant_of(auth, token, good_for, now)),
             Auth::None | Auth::Bearer(_) | Auth::Key { .. } | Auth::Basic { .. } | Auth::Jwt(_) => None,
         }
     }
