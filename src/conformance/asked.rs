@@ -79,6 +79,12 @@ impl Asked {
         sent.into_iter().find(|(name, value)| empty(value) || twice(name, value)).map(|(name, _)| name)
     }
 
+    /// The instants that stand in the request.
+    pub fn times(&self) -> impl Iterator<Item = Timestamp> {
+        let texts = self.texts();
+        texts.into_iter().flat_map(|text| times(&text)).map(|(at, _)| at)
+    }
+
     /// The request without what differs from one to the next anyway.
     pub fn compared(&self) -> (String, Vec<(String, String)>, String) {
         let headers = self.headers.iter().filter(|(name, _)| !NOT_COMPARED.contains(&name.as_str())).cloned();

@@ -35,6 +35,8 @@ pub struct Pages {
     paging: Paging,
     leading: Value,
     closing: Option<Value>,
+    /// A whole answer without records, as the provider gives it.
+    nothing: Option<Value>,
     /// Names on the way to the records.
     path: Vec<String>,
     total: Option<Vec<String>>,
@@ -55,11 +57,11 @@ pub struct Built {
 const NEXT: &str = "conformance_page";
 
 impl Pages {
-    /// Finds out from fixture pages how a listing is to look.
+    /// Finds out from fixture pages how a listing is to look: those that hold records, and all of them.
     ///
     /// # Errors
     /// Why that cannot be found out, as a sentence.
-    pub fn of(trial: &Arc<Trial>, profile: &Profile, bodies: &[Value]) -> Result<Self, String> {
+    pub fn of(trial: &Arc<Trial>, profile: &Profile, bodies: &[Value], all: &[Value]) -> Result<Self, String> {
         let path = trial.record_path().ok_or("the records lie at no plain path")?;
         let first = bodies.first().ok_or("no page of the fixtures holds a record")?;
         let listed = |body: &&Value| get(body, &path).is_some_and(Value::is_array);
@@ -73,6 +75,7 @@ impl Pages {
             paging: profile.paging,
             leading: first.clone(),
             closing: None,
+            nothing: None,
             path: path.clone(),
             total: profile.total.clone(),
             mark: Mark::Nothing,
@@ -82,6 +85,9 @@ impl Pages {
             pages.leading = bodies.iter().find(listed).unwrap_or(first).clone();
             return Ok(pages);
         }
+        let empty =
+            |body: &&Value| trial.records(body).is_ok_and(|records| records.is_empty()) && token(body).is_none();
+        pages.nothing = all.iter().find(empty).cloned();
         pages.closing = bodies.iter().filter(listed).find(|body| token(body).is_none()).cloned();
         match bodies.iter().filter(listed).find_map(|body| Some((body, token(body)?))) {
             Some((body, token)) => {
@@ -253,6 +259,11 @@ impl Pages {
                 Some(_) => Ok(built),
                 None => Err("a page that should lead on does not".to_owned()),
             };
+        }
+        if let (true, Some(nothing)) = (records.is_empty(), &self.nothing) {
+            let mut body = nothing.clone();
+            self.total(&mut body, Some(total));
+            return Ok(Built { body, headers: Vec::new(), token: None });
         }
         let mut body = match (&self.closing, &self.mark) {
             (Some(closing), _) => closing.clone(),

@@ -15,6 +15,7 @@ use regex::Regex;
 use serde_json::{Map, Value};
 
 use super::{
+    asked::Asked,
     clock::TrialClock,
     connection::{Connection, Kept},
     fixtures,
@@ -127,7 +128,9 @@ impl<'s> Setup<'s> {
         let whole = connection.whole(manifest);
         let trial = manifest.trial(&profile.spec.name, now, whole.clone()).ok_or("there is no such stream")?;
         let trial = Arc::new(trial);
-        let bodies = fixtures::readable(&fixtures::pages(dir, &profile.spec.name), &trial);
+        let kept = fixtures::pages(dir, &profile.spec.name);
+        let bodies = fixtures::readable(&kept, &trial);
+        let all: Vec<Value> = kept.into_iter().filter_map(|page| page.body).collect();
         let own = Regex::new(&profile.address).map_err(|_| "the stream's address cannot be matched")?;
         let parents = parents(dir, manifest, &profile, &whole)?;
         let grant = trial.grant("conformance-token-0000", 3_600, now);
@@ -141,7 +144,7 @@ impl<'s> Setup<'s> {
         let partition = first.ok_or("its parents' fixtures give no partition")?.partition;
         let sample =
             Sample::of(&trial, &bodies, &profile.spec.primary_key, profile.spec.cursor_field.is_some(), &partition)?;
-        let pages = Pages::of(&trial, &profile, &bodies)?;
+        let pages = Pages::of(&trial, &profile, &bodies, &all)?;
         let reach = trial.reach(now).map_err(|error| error.message)?;
         let mut setup = Self {
             manifest: manifest.clone(),
@@ -185,7 +188,13 @@ impl<'s> Setup<'s> {
             self.first_request(&earlier, now, cursors[1].clone()).await?,
             self.first_request(&self.connection, now.plus(26 * HOUR), cursors[0].clone()).await?,
         ];
-        Ok((usual != start, usual != end))
+        // A first window that ends long before now says nothing of now; its own end must stand in the request.
+        let cut = usual.1.filter(|(_, until)| until.plus(24 * HOUR) < self.upto);
+        let ends = match cut {
+            Some((_, until)) => usual.0.times().any(|at| at.since(until).max(until.since(at)) < 24 * HOUR),
+            None => usual.0.compared() != end.0.compared(),
+        };
+        Ok((usual.0.compared() != start.0.compared(), ends))
     }
 
     async fn first_request(
@@ -193,12 +202,13 @@ impl<'s> Setup<'s> {
         connection: &Connection,
         started_at: Timestamp,
         cursor: Option<Value>,
-    ) -> Result<(String, Vec<(String, String)>, String), String> {
+    ) -> Result<(Asked, Option<(Timestamp, Timestamp)>), String> {
         let provider = self.provider(self.rows(1), Quirks::default());
         self.server.play(&provider);
         let connector = connect(&self.manifest, &self.provider_key, connection, self.server, &self.gate)?;
         let request = request(&self.profile, started_at, cursor, None);
         // Whatever comes of it: the request is what counts.
+        let window = connector.told(&request).await.ok().flatten().and_then(|told| told.window);
         let _ = connector.pull(&request).await;
         let world = provider.world();
         let own = world
@@ -206,7 +216,8 @@ impl<'s> Setup<'s> {
             .iter()
             .rev()
             .find(|asked| self.own.is_match(asked.url.as_str().split('?').next().unwrap_or("")));
-        own.map(super::asked::Asked::compared).ok_or_else(|| "its first request went nowhere".to_owned())
+        let own = own.cloned().ok_or_else(|| "its first request went nowhere".to_owned())?;
+        Ok((own, window))
     }
 
     /// A provider of those records.

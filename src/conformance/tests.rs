@@ -97,6 +97,9 @@ fn later(by: &str) -> (&'static str, String) {
     (r#""{{ stream_interval['start_time'] }}""#, since)
 }
 
+/// The scenario, the paging family, the authenticator, and what is exchanged in the manifest.
+type Wrong<'w> = (Scenario, &'w str, &'w str, Vec<(&'w str, String)>);
+
 #[tokio::test]
 async fn every_scenario_fails_a_connector_that_is_wrong_in_it() {
     use Scenario as S;
@@ -116,7 +119,7 @@ async fn every_scenario_fails_a_connector_that_is_wrong_in_it() {
     };
     let ignored = |rule: &str| vec![filter(&format!("{rule}, action: IGNORE"))];
     let session = authenticators()[5].1;
-    let cases: Vec<(S, &str, &str, Vec<(&str, String)>)> = vec![
+    let cases: Vec<Wrong<'_>> = vec![
         (
             S::PagingToTheEnd,
             "token",

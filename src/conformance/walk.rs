@@ -135,7 +135,7 @@ impl<'s> Walk<'s> {
         if let Some(Cursor { state, order }) = page.cursor {
             if let Some(at) = order.and_then(Timestamp::from_micros)
                 // Requests ask from the cursor on, inclusive: what has the cursor's own time is still to come.
-                && let Some(missing) = self.missing(Some(at.minus(Duration::from_micros(1)))).first()
+                && let Some(missing) = self.behind(at).first()
             {
                 let told = format!("the cursor went to {at}, past {missing}");
                 ran.past.get_or_insert(told);
@@ -144,11 +144,20 @@ impl<'s> Walk<'s> {
         }
     }
 
+    /// What was changed before an instant, and did not arrive as it is now. What has no time is behind no cursor.
+    fn behind(&self, at: Timestamp) -> Vec<String> {
+        let before = at.minus(Duration::from_micros(1));
+        self.absent(self.provider.truth(Some(before)).into_iter().filter(|(_, at)| at.is_some()))
+    }
+
     /// What the provider holds up to an instant, and did not arrive as it is now.
     pub fn missing(&self, upto: Option<Timestamp>) -> Vec<String> {
+        self.absent(self.provider.truth(upto).into_iter())
+    }
+
+    fn absent(&self, truth: impl Iterator<Item = (String, Option<Timestamp>)>) -> Vec<String> {
         let arrived =
             |id: &str, at: Option<Timestamp>| self.kept.get(id).is_some_and(|kept| at.is_none() || *kept >= at);
-        let truth = self.provider.truth(upto).into_iter();
         let told = |id: String, at: Option<Timestamp>| {
             let when = at.map(|at| format!(" of {at}")).unwrap_or_default();
             format!("the record '{id}'{when}")
