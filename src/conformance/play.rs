@@ -138,7 +138,7 @@ async fn repeated(setup: &Setup<'_>) -> Found {
             return Ok(Some(format!("a page that came once more: {wrong}")));
         }
     }
-    let quirks = Quirks { repeat_from: Some(0), ..Quirks::default() };
+    let quirks = Quirks { repeats: true, ..Quirks::default() };
     let mut walk = walk(setup, setup.rows(setup.three_pages()), quirks)?;
     let ran = walk.run(None).await;
     let wrong = safe(&ran).filter(|_| ran.pages < SOON);

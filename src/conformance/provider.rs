@@ -163,7 +163,7 @@ impl Provider {
         let partition = self.partition(world, &told.partition);
         let size = told.size.and_then(|size| usize::try_from(size).ok()).unwrap_or(USUAL);
         let size = world.quirks.cap.map_or(size, |cap| size.min(cap)).max(1);
-        if world.quirks.repeat_from.is_some_and(|from| at > from)
+        if world.quirks.repeats
             && let Some((body, headers)) = world.repeated.clone()
         {
             return Ok(sent(&body, headers));
@@ -204,7 +204,7 @@ impl Provider {
             || by_token
                 && !records.is_empty()
                 && (world.quirks.past_end || !self.pages.ends_itself(&records, &asked.url))
-            || world.quirks.repeat_from.is_some();
+            || world.quirks.repeats && !records.is_empty();
         world.next_mark += 1;
         let mark = world.next_mark;
         let mut built = self.pages.build(&records, more.then_some(mark), &asked.url, listing.len())?;
@@ -220,7 +220,7 @@ impl Provider {
                 return Err("two pages lead on by the same token".to_owned());
             }
         }
-        if world.quirks.repeat_from == Some(at) {
+        if world.quirks.repeats && !records.is_empty() {
             world.repeated = Some((built.body.clone(), built.headers.clone()));
         }
         Ok(sent(&built.body, built.headers))

@@ -288,26 +288,6 @@ async fn every_shipped_connector_conforms_and_its_score_is_true() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Runs the kit over a directory that is named in the environment, and tells what it found.
-#[tokio::test]
-#[ignore = "for trying the kit on folders elsewhere: TIDEGATE_CONFORMANCE_DIR"]
-async fn folders_elsewhere_are_examined() {
-    let dir = std::env::var("TIDEGATE_CONFORMANCE_DIR").unwrap();
-    let (catalogue, problems) = Catalogue::read_path(std::path::Path::new(&dir));
-    println!("{problems:#?}");
-    for folder in catalogue.folders() {
-        let write = std::env::var_os("TIDEGATE_CONFORMANCE_WRITE").is_some();
-        let report = examine(folder, write).await.unwrap();
-        if write {
-            score::write(&folder.dir, &report).unwrap();
-        }
-        println!("{}: {}/{}", folder.provider_key, report.passed(), report.applicable());
-        for check in &report.checks {
-            println!("  {} {} {:?}", check.stream.as_deref().unwrap_or("-"), check.id, check.outcome);
-        }
-    }
-}
-
 #[tokio::test]
 async fn an_error_is_no_empty_listing_where_records_are_optional_or_the_whole_body_is_the_list() {
     let optional = Folder::of("token", BEARER)

@@ -71,8 +71,8 @@ pub struct Quirks {
     pub empty_at: Option<u32>,
     /// That request is given the page before it once more.
     pub repeat_at: Option<u32>,
-    /// From that request on the same page comes for ever.
-    pub repeat_from: Option<u32>,
+    /// The first page with records comes for ever.
+    pub repeats: bool,
     /// One record stands there without a list around it.
     pub one_without_list: bool,
     pub order: Order,
@@ -117,7 +117,7 @@ impl Default for Quirks {
             past_end: false,
             empty_at: None,
             repeat_at: None,
-            repeat_from: None,
+            repeats: false,
             one_without_list: false,
             order: Order::Oldest,
             token_life: None,
