@@ -4,6 +4,7 @@
 pub mod alerts;
 pub mod app;
 pub mod cli;
+pub mod conformance;
 pub mod connector;
 pub mod declaration;
 pub mod domain;

@@ -335,6 +335,12 @@ pub struct ValidateArgs {
     /// Connector folders, manifests, field maps, settings files (.toml), alert rules (alerts.yaml) or declarations; without any:
     /// the settings, what they name, and all connector folders.
     pub paths: Vec<PathBuf>,
+    /// Run the conformance kit over the connector folders: static checks, their fixtures, and each stream against a simulated provider.
+    #[arg(long)]
+    pub conformance: bool,
+    /// Keep what becomes of the fixtures (expected.json) and the score (conformance.json) in each folder.
+    #[arg(long, requires = "conformance")]
+    pub write: bool,
 }
 
 #[derive(Debug, Args)]

@@ -5,7 +5,8 @@
 pub mod alerts;
 pub mod apply;
 pub mod args;
-pub mod connection;
+pub mod conformance;
+mod connection;
 pub mod credential;
 pub mod demo;
 pub mod doctor;
@@ -255,6 +256,7 @@ pub async fn dispatch(cli: &Cli, settings: Settings) -> Done {
         Command::Retention(args) => retention::run(&app, args, out).await,
         Command::Doctor => doctor::run(&app, out).await,
         Command::Healthcheck => healthcheck(&app, out).await,
+        Command::Validate(args) if args.conformance => conformance::run(&app, args, out).await,
         Command::Validate(args) => validate::run(&app, args, None, out),
         Command::Completions { shell } => manual::completions(*shell),
         Command::Man { out } => manual::pages(out.as_deref()),

@@ -8,10 +8,12 @@ use super::{
     print::{
         Output,
         catalogue::{ProviderStreamView, ProviderView, provider_list, provider_show},
+        conformance::checks,
         notices,
     },
 };
 use crate::{
+    conformance::score::{self, Known},
     connector::registry::ProviderFolder,
     pipeline::in_force::{in_force, waiting},
     store::field_maps::FieldMapState,
@@ -28,7 +30,9 @@ pub async fn run(app: &App, command: &ProviderCommand, out: Output) -> Done {
     }
     match command {
         ProviderCommand::List => {
-            let views: Vec<ProviderView> = catalogue.folders().map(|f| view(f, &[])).collect();
+            let without_checks =
+                |folder: &std::sync::Arc<ProviderFolder>| ProviderView { checks: Vec::new(), ..view(folder, &[]) };
+            let views: Vec<ProviderView> = catalogue.folders().map(without_checks).collect();
             app.show(out, &views, |v| provider_list(v, &views))
         }
         ProviderCommand::Show { key } => {
@@ -39,7 +43,14 @@ pub async fn run(app: &App, command: &ProviderCommand, out: Output) -> Done {
                     .remedy("tidegate provider list shows all; connectors.dirs names the folders")
             })?;
             let shown = view(folder, &states(app, folder).await);
-            app.show(out, &shown, |v| provider_show(v, &shown))
+            app.show(out, &shown, |v| {
+                let mut text = provider_show(v, &shown);
+                if !shown.checks.is_empty() {
+                    text.push_str("\nconformance\n\n");
+                    text.push_str(&checks(v, &shown.checks));
+                }
+                text
+            })
         }
     }
 }
@@ -68,6 +79,7 @@ fn view(folder: &ProviderFolder, states: &[FieldMapState]) -> ProviderView {
             .map(|map| waiting(folder, &stream.name, &map.version).iter().map(|map| map.version.clone()).collect())
             .unwrap_or_default(),
     });
+    let known = score::read(&folder.dir);
     ProviderView {
         provider_key: folder.provider_key.clone(),
         name: folder.name.clone(),
@@ -79,6 +91,10 @@ fn view(folder: &ProviderFolder, states: &[FieldMapState]) -> ProviderView {
         limits: folder.limits.clone(),
         streams: streams.collect(),
         webhook: folder.webhook.as_ref().map(|webhook| webhook.lines()).unwrap_or_default(),
-        conformance: None,
+        conformance: Some(known.word()),
+        checks: match known {
+            Known::Score(score) => score.report.checks,
+            Known::Stale | Known::None => Vec::new(),
+        },
     }
 }

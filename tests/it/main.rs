@@ -23,6 +23,8 @@ mod canary;
 #[cfg(test)]
 mod commands;
 #[cfg(test)]
+mod conformance;
+#[cfg(test)]
 mod dead_letters;
 #[cfg(test)]
 mod doctor;

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     cli::field_maps::FieldMapView,
+    conformance::Check,
     domain::clock::Timestamp,
     store::{
         catalogue::{AdminAction, Client, Connection, Job},
@@ -131,6 +132,9 @@ pub struct ProviderView {
     pub webhook: Vec<String>,
     /// How many checks of the conformance kit it passes, e.g. `12/12`.
     pub conformance: Option<String>,
+    /// The checks themselves, for `provider show`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<Check>,
 }
 
 /// A stream of a [`ProviderView`].
@@ -305,6 +309,7 @@ mod tests {
             }],
             webhook: vec!["github: signed, of any age".to_owned(), "push: asks for a fetch of contacts".to_owned()],
             conformance: None,
+            checks: Vec::new(),
         };
         let view = samples::view();
         let text =

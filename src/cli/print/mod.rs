@@ -5,6 +5,7 @@
 
 pub mod alerts;
 pub mod catalogue;
+pub mod conformance;
 pub mod credentials;
 pub mod diff;
 pub mod doctor;

@@ -135,7 +135,11 @@ impl ManifestConnector {
     }
 
     pub(super) fn spelt(&self, call: Call) -> Result<Call, ConnectorError> {
-        Ok(if self.manner == Manner::Reference { body::as_reference(call) } else { call })
+        let call = if self.manner == Manner::Reference { body::as_reference(call) } else { call };
+        match &self.reroute {
+            None => Ok(call),
+            Some(reroute) => reroute.take(call),
+        }
     }
 
     /// The token that the plan's authenticator needs fetched, if any.

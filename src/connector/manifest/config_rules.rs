@@ -248,7 +248,7 @@ fn step(kind: &str, component: &Component<'_>) -> Option<ConfigStep> {
             Some(ConfigStep::Remove { pointers: pointers(component, "field_pointers"), condition: condition() })
         }
         _ => {
-            let path = super::load::templates(component, "field_path");
+            let path = super::load_fields::templates(component, "field_path");
             if path.is_empty() {
                 component.refuse("field_path", "'field_path' is missing", "name the option");
             }
@@ -280,7 +280,7 @@ fn remap(component: &Component<'_>) -> Option<Vec<(Template, Leaf)>> {
 
 fn check(kind: &str, component: &Component<'_>) -> Option<Check> {
     let subject = if kind == "DpathValidator" {
-        let path = super::load::templates(component, "field_path");
+        let path = super::load_fields::templates(component, "field_path");
         if path.is_empty() {
             component.refuse("field_path", "'field_path' is missing", "name the option");
         }

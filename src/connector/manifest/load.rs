@@ -14,8 +14,10 @@ use url::Url;
 
 use super::{
     assemble, budget,
-    engine::{Engine, Scope, Template},
-    job, load_names, load_partitions,
+    engine::{Engine, Scope},
+    job,
+    load_fields::{primary_key, promises},
+    load_names, load_partitions,
     load_retriever::{self, Retrieved},
     load_slicing,
     load_streams::{self, Varying},
@@ -386,50 +388,4 @@ pub(super) fn lone_retriever(component: &Component<'_>, name: &str) -> Option<St
     let inner: &Component<'_> = component;
     let (_, made) = inner.open(&node, inner.path.clone(), &["DeclarativeStream"])?;
     stream(&made)
-}
-
-/// `id`, `[id]`, `[account, id]`, or paths: `[[owner, id]]`.
-fn primary_key(component: &Component<'_>) -> Vec<Vec<String>> {
-    let Some(node) = component.field("primary_key") else { return Vec::new() };
-    let part = |node: &Node| -> Option<Vec<String>> {
-        match &node.value {
-            NodeValue::Text(text) => Some(vec![text.clone()]),
-            NodeValue::List(items) => items.iter().map(|item| item.text().map(str::to_owned)).collect(),
-            NodeValue::Null | NodeValue::Bool(_) | NodeValue::Number(_) | NodeValue::Table(_) => None,
-        }
-    };
-    let parts = match &node.value {
-        NodeValue::Text(text) if text.is_empty() => Some(Vec::new()),
-        NodeValue::Text(_) => part(node).map(|part| vec![part]),
-        NodeValue::List(items) => items.iter().map(part).collect(),
-        NodeValue::Null | NodeValue::Bool(_) | NodeValue::Number(_) | NodeValue::Table(_) => None,
-    };
-    parts.unwrap_or_else(|| {
-        component.refuse(
-            "primary_key",
-            "a name, a list of names or a list of paths is expected",
-            "name the field, e.g. primary_key: id, or primary_key: [account_id, id]",
-        );
-        Vec::new()
-    })
-}
-
-fn promises(component: &Component<'_>, node: &Node) -> Promises {
-    let Some((_, ours)) = component.open(node, component.at("x-tidegate"), &["x-tidegate"]) else {
-        return Promises::default();
-    };
-    let promises = Promises {
-        ordered_by_cursor: ours.truth("ordered_by_cursor"),
-        max_slice_records: ours.count("max_slice_records"),
-        total: names(&ours, "total"),
-        records_optional: ours.truth("records_optional"),
-    };
-    ours.close();
-    promises
-}
-
-/// Each item of a list as a template.
-pub(super) fn templates(component: &Component<'_>, key: &'static str) -> Vec<Template> {
-    let items = component.list(key).into_iter().enumerate();
-    items.filter_map(|(at, node)| component.compile(node, &format!("{}[{at}]", component.at(key)))).collect()
 }

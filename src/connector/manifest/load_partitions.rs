@@ -104,7 +104,7 @@ fn parent(component: &Component<'_>) -> Option<Parent> {
         .child("request_option", &["RequestOption"], false)
         .and_then(|(_, option)| load_request::request_option(&option));
     let incremental = component.truth("incremental_dependency");
-    let inside = super::load::templates(component, "lazy_read_pointer");
+    let inside = super::load_fields::templates(component, "lazy_read_pointer");
     if inside.iter().any(|step| step.source().contains('*')) {
         component.refuse("lazy_read_pointer", "a '*' is not possible here", "name the path");
     }

@@ -1,7 +1,8 @@
 //! Reading what a requester asks for by name, and the newer form of its body.
 
 use super::{
-    load::{self, templates},
+    load,
+    load_fields::templates,
     properties::{Chunking, PropertiesPlan, PropertyList, PropertySelector},
     reader::Component,
     transform::{self, texts},

@@ -3,8 +3,8 @@
 use super::{
     auth::Auth,
     engine::{Template, Use},
-    load::templates,
     load_auth, load_errors,
+    load_fields::templates,
     load_properties::{self, RequestBody},
     plan::{BodyPlan, Inject, Inputs, Nested, RequestOption, RequestPlan, UrlPlan},
     reader::Component,

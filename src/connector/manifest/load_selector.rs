@@ -2,7 +2,7 @@
 
 use super::{
     extract::{Expander, Extractor},
-    load::templates,
+    load_fields::templates,
     reader::Component,
     select::Selector,
 };

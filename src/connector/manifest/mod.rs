@@ -37,6 +37,7 @@ mod load;
 mod load_auth;
 mod load_detours;
 mod load_errors;
+mod load_fields;
 mod load_names;
 mod load_partitions;
 mod load_properties;
@@ -55,6 +56,7 @@ mod propagate;
 mod properties;
 mod pull;
 mod pull_answer;
+mod pull_ask;
 mod pull_detours;
 mod pull_partitions;
 mod pull_properties;
@@ -63,6 +65,7 @@ mod reach;
 mod reader;
 mod request;
 mod request_body;
+pub mod reroute;
 mod resolve;
 mod schema;
 mod select;
@@ -72,6 +75,7 @@ mod source_plan;
 pub mod strptime;
 pub mod template;
 mod transform;
+pub mod trial;
 
 use std::sync::Arc;
 
@@ -116,6 +120,9 @@ pub struct ManifestConnector {
     downloads: Arc<job::Downloads>,
     room: Arc<job::Room>,
     manner: Manner,
+    /// Another place that is asked instead, when the manifest is tried out.
+    /// Where requests go in place of the provider, on trial.
+    reroute: Option<Arc<reroute::Reroute>>,
 }
 
 /// Whose rules hold where the format leaves room.
@@ -161,6 +168,7 @@ impl ManifestConnector {
             downloads: Arc::default(),
             room,
             manner: Manner::Daemon,
+            reroute: None,
         })
     }
 
@@ -226,6 +234,7 @@ impl ManifestConnector {
             downloads: Arc::default(),
             room,
             manner: Manner::Reference,
+            reroute: None,
         })
     }
 

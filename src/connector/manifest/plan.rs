@@ -62,6 +62,10 @@ pub(super) struct Promises {
     pub total: Option<Vec<String>>,
     /// The records' path may be missing when there are none.
     pub records_optional: bool,
+    /// The largest page that the provider gives, as its documentation says.
+    pub max_page_size: Option<u64>,
+    /// Why the stream has no cursor, in words.
+    pub no_cursor: Option<String>,
 }
 
 pub(super) struct RequestPlan {

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     connector::{
-        ConnectorError,
+        ConnectorError, ErrorKind,
         http::{Answer, TakenFor},
     },
     domain::{
@@ -119,6 +119,9 @@ impl Pull<'_> {
         }
         // A stream of records that has none is an empty one: nothing is missing.
         let optional = self.plan.promises.records_optional || nothing || !self.plan.decoder.is_whole();
+        if self.connector.manner == Manner::Daemon {
+            self.doubted(&body, count, &answer.asked)?;
+        }
         let body = Arc::unwrap_or_clone(body);
         let records = self.records(body, !self.plan.decoder.is_whole(), scope, optional, &answer.asked)?;
         taken.selected =
@@ -254,6 +257,24 @@ impl Pull<'_> {
                 };
                 Ok(select::extract_leniently(engine, selector, scope, bodies)?.0)
             }
+        }
+    }
+
+    /// Refuses an answer that looks like a whole listing and may be none: an error in a record's place, or a listing without pages
+    /// that is as long as the provider makes any.
+    pub(super) fn doubted(&self, body: &Value, count: u64, asked: &str) -> Result<(), ConnectorError> {
+        if select::is_error_alone(self.plan, body) {
+            let message = format!("{asked}: the answer holds an error where a record should be");
+            return Err(ConnectorError::new(ErrorKind::Decode, message));
+        }
+        match self.plan.promises.max_page_size {
+            Some(most) if self.plan.paginator.is_none() && count > 0 && count >= most => {
+                let message = format!(
+                    "{asked}: {count} records came, the provider gives {most} at most (max_page_size), and nothing leads to more of them"
+                );
+                Err(ConnectorError::new(ErrorKind::Stuck, message))
+            }
+            _ => Ok(()),
         }
     }
 

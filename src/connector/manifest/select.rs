@@ -76,7 +76,8 @@ pub(super) fn extract(
     let error_told = tells_error(&body);
     let keys = keys_of(&body);
     let mut found = selector.extractor.extract(engine, scope, extract::bodies(body))?;
-    if !found.there && !optional {
+    // What may be missing when there are no records is not missing because of an error.
+    if !found.there && (!optional || error_told) {
         let path = selector.extractor.tell();
         let message = format!("{asked}: the answer has no '{path}' where the records should be ({keys})");
         return Err(ConnectorError::new(ErrorKind::Decode, message));
@@ -114,6 +115,13 @@ pub(super) fn extract_leniently(
     let found = selector.extractor.extract(engine, scope, bodies)?;
     let count = found.records.len() as u64 + found.dropped;
     Ok((found.records, count))
+}
+
+/// Whether a body that is itself the record tells an error, and nothing of the record's key.
+pub(super) fn is_error_alone(plan: &StreamPlan, body: &Value) -> bool {
+    let whole = matches!(&plan.selector.extractor, Extractor::Path { path, .. } if path.is_empty());
+    let key = plan.spec.primary_key.iter().filter_map(|path| path.first());
+    whole && body.is_object() && tells_error(body) && key.into_iter().all(|name| body.get(name).is_none())
 }
 
 fn tells_error(body: &Value) -> bool {

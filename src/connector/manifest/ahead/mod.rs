@@ -171,6 +171,7 @@ impl ManifestConnector {
             downloads: Arc::clone(&self.downloads),
             room: Arc::clone(&self.room),
             manner: self.manner,
+            reroute: self.reroute.clone(),
         }
     }
 }

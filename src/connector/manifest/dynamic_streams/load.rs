@@ -11,7 +11,8 @@ use super::{
 use crate::{
     connector::manifest::{
         literal::Types,
-        load::{lone_retriever, templates},
+        load::lone_retriever,
+        load_fields::templates,
         load_streams,
         reader::{Component, Load},
         transform::texts,

@@ -8,10 +8,7 @@ use super::{
 };
 use crate::{
     connector::manifest::{
-        load::{lone_retriever, templates},
-        plan::StreamPlan,
-        reader::Component,
-        transform,
+        load::lone_retriever, load_fields::templates, plan::StreamPlan, reader::Component, transform,
     },
     yaml::{Node, NodeValue},
 };

@@ -2,7 +2,7 @@
 
 use super::{AddedField, FlattenAt, Kind, Step, Transformation};
 use crate::{
-    connector::manifest::{load::templates, reader::Component},
+    connector::manifest::{load_fields::templates, reader::Component},
     yaml::{Node, NodeValue},
 };
 

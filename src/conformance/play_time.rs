@@ -1,0 +1,134 @@
+//! Scenarios about time: cursors, ties, edits, deletions.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    Outcome,
+    play::{Found, LATER, recovers, walk, whole},
+    provider::{Event, Order, Quirks, row},
+    setup::Setup,
+};
+use crate::domain::clock::{Clock as _, Timestamp};
+
+fn with_cursor(setup: &Setup<'_>) -> Result<(), Outcome> {
+    if setup.cursor() {
+        return Ok(());
+    }
+    Err(Outcome::not_applicable("the stream has no cursor: each run reads everything"))
+}
+
+/// A whole second that both runs read.
+fn second(setup: &Setup<'_>) -> Timestamp {
+    let at = setup.upto.minus(LATER);
+    Timestamp::from_micros(at.micros() / 1_000_000 * 1_000_000).unwrap_or(at)
+}
+
+/// A run that is broken off after some pages, and one that goes on from the cursor.
+async fn broken_off(setup: &Setup<'_>, rows: &[super::provider::Row], order: Order, after: u32) -> Found {
+    let quirks = Quirks { order, ..Quirks::default() };
+    let mut walk = walk(setup, rows.to_vec(), quirks)?;
+    let ran = walk.run(Some(after)).await;
+    if let Some(wrong) = ran.broken.or(ran.past) {
+        return Ok(Some(format!("broken off after page {after}: {wrong}")));
+    }
+    walk.clock.advance(Duration::from_secs(60));
+    let ran = walk.run(None).await;
+    Ok(whole(&walk, &ran).map(|wrong| format!("broken off after page {after}, then continued: {wrong}")))
+}
+
+pub(super) async fn ties(setup: &Setup<'_>) -> Found {
+    with_cursor(setup)?;
+    let at = second(setup);
+    let mut rows = setup.rows_at(setup.three_pages(), at);
+    let next = rows.len() as u64;
+    rows.push(row(&setup.sample, next, Some(at.plus(Duration::from_secs(30))), 0));
+    for after in 1..=3 {
+        if let Some(wrong) = broken_off(setup, &rows, Order::Oldest, after).await? {
+            return Ok(Some(wrong));
+        }
+    }
+    Ok(None)
+}
+
+pub(super) async fn whole_seconds(setup: &Setup<'_>) -> Found {
+    with_cursor(setup)?;
+    let at = second(setup);
+    let mut walk = walk(setup, setup.rows_at(setup.page().max(2), at), Quirks::default())?;
+    let ran = walk.run(None).await;
+    if let Some(wrong) = whole(&walk, &ran) {
+        return Ok(Some(wrong));
+    }
+    // Written in the same second, after it was read.
+    let sample = Arc::clone(&setup.sample);
+    walk.provider.world().add(&sample, Some(at));
+    Ok(recovers(&mut walk, "another record of the second that was read last").await)
+}
+
+pub(super) async fn unstamped(setup: &Setup<'_>) -> Found {
+    with_cursor(setup)?;
+    let handed_on = |at| setup.trial.emitted(&setup.sample.record(0, at), &setup.partition).is_some();
+    if handed_on(Some(setup.upto)) && !handed_on(None) {
+        return Ok(Some("the manifest leaves out records that were never changed".to_owned()));
+    }
+    let mut rows = setup.rows(setup.three_pages());
+    for row in rows.iter_mut().step_by(2) {
+        *row = super::provider::row(&setup.sample, row.number, None, 0);
+    }
+    let mut walk = walk(setup, rows, Quirks::default())?;
+    let ran = walk.run(None).await;
+    if let Some(wrong) = whole(&walk, &ran) {
+        return Ok(Some(format!("records that were never changed have no time: {wrong}")));
+    }
+    let edited = walk.clock.now().plus(LATER / 2);
+    walk.provider.world().rows[0] = row(&setup.sample, 0, Some(edited), 0);
+    Ok(recovers(&mut walk, "the first change of such a record").await)
+}
+
+pub(super) async fn deleted(setup: &Setup<'_>) -> Found {
+    let mut walk = walk(setup, setup.rows(setup.three_pages()), Quirks::default())?;
+    let ran = walk.run(None).await;
+    if let Some(wrong) = whole(&walk, &ran) {
+        return Ok(Some(wrong));
+    }
+    let at = setup.cursor().then(|| walk.clock.now().plus(LATER / 2));
+    let sample = Arc::clone(&setup.sample);
+    {
+        let mut world = walk.provider.world();
+        // The oldest, and the one that the cursor stands on.
+        for place in [0, world.rows.len() - 1] {
+            world.rows[place].gone = true;
+        }
+        world.add(&sample, at);
+    }
+    Ok(recovers(&mut walk, "two deletions and an addition").await)
+}
+
+pub(super) async fn late_edit(setup: &Setup<'_>) -> Found {
+    let now = super::setup::begin();
+    let cursor = setup.cursor();
+    let event: Event = Arc::new(move |world, sample| {
+        let at = cursor.then_some(now.plus(Duration::from_secs(5)));
+        if let Some(place) = world.rows.first_mut() {
+            *place = row(sample, 0, at, place.partition);
+        }
+    });
+    let quirks = Quirks { event: Some((setup.middle(), event)), takes: Duration::from_secs(10), ..Quirks::default() };
+    let mut walk = walk(setup, setup.rows(setup.three_pages()), quirks)?;
+    let ran = walk.run(None).await;
+    if let Some(wrong) = ran.broken.or_else(|| ran.error.map(|error| format!("the run failed: {error}"))) {
+        return Ok(Some(wrong));
+    }
+    // In the listing that is still being read the edited record may have moved; what counts is that nothing stays behind.
+    Ok(recovers(&mut walk, "an edit of a record that was read already").await)
+}
+
+pub(super) async fn newest_first(setup: &Setup<'_>) -> Found {
+    with_cursor(setup)?;
+    let rows = setup.rows(setup.three_pages());
+    for after in 1..=2 {
+        if let Some(wrong) = broken_off(setup, &rows, Order::Newest, after).await? {
+            return Ok(Some(wrong));
+        }
+    }
+    Ok(None)
+}
