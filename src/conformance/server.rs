@@ -27,7 +27,7 @@ const MAX_BYTES: usize = 1024 * 1024;
 enum Behind {
     Nobody,
     /// One answer for everything: a fixture.
-    One(Canned, Vec<(regex::Regex, serde_json::Value)>, Option<crate::connector::manifest::trial::Grant>),
+    One(Canned, Vec<(regex::Regex, serde_json::Value)>, Option<crate::connector::manifest::Grant>),
     Provider(Arc<Provider>),
 }
 
@@ -72,7 +72,7 @@ impl Server {
         &self,
         canned: Canned,
         parents: Vec<(regex::Regex, serde_json::Value)>,
-        grant: Option<crate::connector::manifest::trial::Grant>,
+        grant: Option<crate::connector::manifest::Grant>,
     ) {
         self.put(Behind::One(canned, parents, grant));
     }

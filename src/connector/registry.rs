@@ -435,6 +435,6 @@ dynamic_streams:
             ("HubSpot", "crm", "bearer_token")
         );
         assert!(folder.limits.iter().any(|line| line.contains("4 requests per second")), "{:?}", folder.limits);
-        assert_eq!(folder.streams.len(), 2);
+        assert_eq!(folder.streams.len(), 3);
     }
 }

@@ -237,6 +237,8 @@ fn hubspot_fixtures_map_as_they_always_did() {
         let mut files: Vec<_> = std::fs::read_dir(repository(&format!("connectors/hubspot/fixtures/{stream}")))
             .unwrap()
             .map(|entry| entry.unwrap().path())
+            // What the conformance kit holds the others against is no answer of the provider.
+            .filter(|file| file.file_name().is_some_and(|name| name != "expected.json"))
             .collect();
         files.sort();
         assert!(files.len() >= 5, "{stream} lost its fixtures");

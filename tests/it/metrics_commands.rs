@@ -74,8 +74,8 @@ async fn what_is_mistyped_is_named_with_what_was_meant() {
             (&["metrics", "snapshot", "--metric", "lead_volume", "--period", "2026-W40"], "a month such as 2026-09"),
             (&["metrics", "snapshot", "--client", "bright", "--connection", "acme-hubspot"], "is not one of bright"),
             (
-                &["metrics", "baseline", "--client", "acme", "--metric", "missed_calls", "--reason", "x"],
-                "feeds missed_calls",
+                &["metrics", "baseline", "--client", "acme", "--metric", "booked_value", "--reason", "x"],
+                "feeds booked_value",
             ),
             (
                 &[

@@ -179,7 +179,7 @@ const LEAVES: &[(&str, Leaf)] = &[
             ("normalize --connection acme-hubspot", 0),
             ("normalize --diff --connection acme-hubspot --json", 0),
             ("normalize --diff --map-version 1 --connection acme-hubspot", 0),
-            ("normalize --activate --connection acme-hubspot --map-version 1 --reason sweep", 0),
+            ("normalize --activate --connection acme-hubspot --stream contacts --map-version 1 --reason sweep", 0),
             ("normalize --diff --connection acme-hubspot --stream deals", 2),
             ("normalize --replay --connection acme-hubspot --stream deals", 2),
         ]),

@@ -84,15 +84,23 @@ impl Connector for FileConnector {
     }
 
     async fn check(&self, traffic: Arc<TrafficMeter>) -> Result<Identity, ConnectorError> {
-        let mut readable = Vec::new();
+        let (mut readable, mut wrong) = (Vec::new(), None);
         for stream in &self.source.streams {
             // With several streams a connection may bring only some of the files.
-            let of_stream = self.config.get("paths").and_then(|paths| paths.get(&stream.name));
-            let named = self.config.get("path").is_some() || of_stream.is_some();
-            if named || self.source.streams.len() == 1 {
-                self.page(&stream.name, None, Some(1), &traffic).await?;
-                readable.push(stream.name.as_str());
+            let of_stream = self.config.get("paths").is_some_and(|paths| paths.get(&stream.name).is_some());
+            let of_any = self.config.get("path").is_some();
+            if !of_stream && !of_any && self.source.streams.len() > 1 {
+                continue;
             }
+            match self.page(&stream.name, None, Some(1), &traffic).await {
+                Ok(_) => readable.push(stream.name.as_str()),
+                // One file for all: it is that of the streams whose columns it has.
+                Err(error) if !of_stream => wrong = wrong.or(Some(error)),
+                Err(error) => return Err(error),
+            }
+        }
+        if let Some(wrong) = wrong.filter(|_| readable.is_empty()) {
+            return Err(wrong);
         }
         if readable.is_empty() {
             self.path(&self.source.streams[0].name)?;

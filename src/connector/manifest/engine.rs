@@ -176,7 +176,9 @@ impl Engine {
             let at = fault.at.map(|at| format!(" at character {at}")).unwrap_or_default();
             format!("the template cannot be read{at}: {fault}")
         })?;
-        if let Some(name) = compiled.unknown().filter(|name| !GIVEN.contains(name)).min() {
+        // What the format took away is told by whoever reads the manifest, and fails where it is needed.
+        let is_ours = |name: &&str| GIVEN.contains(name) || compiled.is_refused() && *name == super::template::REFUSED;
+        if let Some(name) = compiled.unknown().filter(|name| !is_ours(name)).min() {
             return Err(unknown(name, source));
         }
         Ok(Template { compiled: Arc::new(compiled), place: place.into(), parameters: Arc::clone(parameters) })

@@ -76,6 +76,7 @@ pub mod strptime;
 pub mod template;
 mod transform;
 pub mod trial;
+mod trial_grant;
 
 use std::sync::Arc;
 
@@ -87,6 +88,7 @@ pub use load_names::Outline;
 pub use reach::Checked;
 use secrecy::SecretString;
 use serde_json::Value;
+pub use trial_grant::Grant;
 
 use super::{
     Connector, ConnectorError, ErrorKind, Identity, Page, PullRequest, StreamSpec, TrafficMeter,

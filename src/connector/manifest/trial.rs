@@ -10,7 +10,6 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Manifest,
-    auth::Auth,
     datetime::Format,
     decode::DecoderPlan,
     engine::{Scope, Template},
@@ -93,19 +92,11 @@ pub struct Profile {
 
 /// One stream of a manifest with a configuration, ready to read bodies.
 pub struct Trial {
-    loaded: Arc<Loaded>,
-    at: usize,
-    scope: Scope,
+    pub(super) loaded: Arc<Loaded>,
+    pub(super) at: usize,
+    pub(super) scope: Scope,
     /// Forms of times that providers use, besides the manifest's own.
-    usual: Vec<Format>,
-}
-
-/// How an answer with a token of the provider's token service looks.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Grant {
-    /// A pattern of its address.
-    pub address: String,
-    pub answer: Value,
+    pub(super) usual: Vec<Format>,
 }
 
 impl Manifest {
@@ -217,7 +208,7 @@ fn named(source: &str, variable: &str) -> Vec<String> {
 }
 
 /// A pattern of whole addresses: what a template fills in may be anything.
-fn pattern(source: &str) -> String {
+pub(super) fn pattern(source: &str) -> String {
     let source = source.split('?').next().unwrap_or_default();
     let mut out = String::from("^");
     for (at, part) in source.split("{{").enumerate() {
@@ -237,7 +228,7 @@ fn pattern(source: &str) -> String {
 }
 
 impl Trial {
-    fn plan(&self) -> &StreamPlan {
+    pub(super) fn plan(&self) -> &StreamPlan {
         &self.loaded.streams[self.at]
     }
 
@@ -372,48 +363,6 @@ impl Trial {
             ManifestJudge { engine: &self.loaded.engine, plan, scope: &self.scope, waits: Waits::Polite, budget: None };
         let headers = BTreeMap::new();
         judge.rule(Seen::Answer { status, headers: &headers, body }, 1, now).map(|ruling| ruling.action)
-    }
-
-    /// How the token service answers, with this token that is good for so long; `None`: nothing is fetched.
-    pub fn grant(&self, token: &str, good_for: u64, now: Timestamp) -> Option<Grant> {
-        self.grant_of(&self.plan().request.auth, token, good_for, now)
-    }
-
-    fn grant_of(&self, auth: &Auth, token: &str, good_for: u64, now: Timestamp) -> Option<Grant> {
-        let text = |template: &Template| self.loaded.engine.text(template, &self.scope).unwrap_or_default();
-        match auth {
-            Auth::Granted(oauth) => {
-                let until = if oauth.expires_at {
-                    json!(now.plus(std::time::Duration::from_secs(good_for)).to_iso())
-                } else {
-                    json!(good_for)
-                };
-                let mut answer = json!({text(&oauth.access_token): token, text(&oauth.expires_in): until});
-                if let Some(updates) = &oauth.updates {
-                    answer[&updates.refresh_token_name] = json!("a-refresh-token-that-follows");
-                }
-                Some(Grant { address: pattern(&text(oauth.endpoint.as_ref()?)), answer })
-            }
-            Auth::Session(session) => {
-                let mut answer = json!(token);
-                for part in session.path.iter().rev() {
-                    answer = json!({text(part): answer});
-                }
-                let address = match &session.login.url {
-                    UrlPlan::Whole(url) => text(url),
-                    UrlPlan::Joined { base, path } => {
-                        format!("{}/{}", text(base), path.as_ref().map(text).unwrap_or_default())
-                    }
-                };
-                Some(Grant { address: pattern(&address), answer })
-            }
-            Auth::LegacySession(session) => {
-                let address = pattern(&format!("{}{}", text(&session.base), text(&session.login_url)));
-                Some(Grant { address, answer: json!({text(&session.response_key): token}) })
-            }
-            Auth::Chosen { among, .. } => among.iter().find_map(|(_, auth)| self.grant_of(auth, token, good_for, now)),
-            Auth::None | Auth::Bearer(_) | Auth::Key { .. } | Auth::Basic { .. } | Auth::Jwt(_) => None,
-        }
     }
 }
 

@@ -56,7 +56,7 @@ pub(super) use self::{
 use super::literal::{self, Outcome, Types};
 
 /// A variable of older manifests that the reference refuses wherever it stands in a text.
-const REFUSED: &str = "stream_state";
+pub(super) const REFUSED: &str = "stream_state";
 
 /// Reads an ISO 8601 text, as `str_to_datetime` does; UTC where it names no zone.
 pub fn iso_time(text: &str) -> Option<crate::domain::clock::Timestamp> {
