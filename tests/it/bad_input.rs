@@ -6,7 +6,7 @@ use tidegate::simulator::{Bad, Fault, FaultKind, ObjectKind};
 use crate::support::{
     daemon::{Finished, Home},
     databases::TestDatabase,
-    yard::{Yard, connectors, copy},
+    yard::{Yard, copy_connectors},
 };
 
 /// The exit code, and every part of the message on standard error.
@@ -21,7 +21,7 @@ fn told(done: &Finished, code: i32, parts: &[&str]) {
 /// A folder with the repository's connectors.
 fn empty_home() -> Home {
     let home = Home::new();
-    copy(&connectors(), &home.path().join("connectors"));
+    copy_connectors(&home.path().join("connectors"));
     home
 }
 

@@ -1,14 +1,11 @@
 //! The conformance kit from the command line: it runs without a database, keeps its score, and the score goes stale.
 
-use crate::support::{
-    daemon::Home,
-    yard::{connectors, copy},
-};
+use crate::support::{daemon::Home, yard::copy_connectors};
 
 #[tokio::test]
 async fn the_score_of_a_folder_is_kept_beside_it_told_by_the_catalogue_and_stale_once_a_file_changes() {
     let home = Home::new();
-    copy(&connectors(), &home.path().join("connectors"));
+    copy_connectors(&home.path().join("connectors"));
     let score = async || {
         let listed = home.run_ok(&["provider", "list", "--json"]).await.json();
         let csv = listed.as_array().unwrap().iter().find(|provider| provider["provider_key"] == "csv").unwrap();

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::support::{
     daemon::{Finished, Home},
     databases::TestDatabase,
-    yard::{Yard, connectors, copy},
+    yard::{Yard, copy_connectors},
 };
 
 fn of<'v>(report: &'v Value, check: &str) -> &'v Value {
@@ -67,7 +67,7 @@ on_both_engines!(p19_doctor_tells_what_is_well_what_is_not_and_what_to_do, |db| 
 on_both_engines!(doctor_tells_a_schema_that_is_behind_and_a_database_that_is_away, |db| {
     db.sql.ok("delete from _sqlx_migrations where version = 29").await;
     let mut home = Home::new();
-    copy(&connectors(), &home.path().join("connectors"));
+    copy_connectors(&home.path().join("connectors"));
     home.setting("database.url", db.url());
     let report = look(&home, 2).await;
     assert_eq!((level(&report, "database"), level(&report, "schema")), ("ok".to_owned(), "fail".to_owned()));
@@ -85,7 +85,7 @@ on_both_engines!(doctor_tells_a_schema_that_is_behind_and_a_database_that_is_awa
 #[tokio::test]
 async fn doctor_makes_no_database_where_there_is_none() {
     let home = Home::new();
-    copy(&connectors(), &home.path().join("connectors"));
+    copy_connectors(&home.path().join("connectors"));
     let report = look(&home, 2).await;
     assert_eq!(level(&report, "database"), "fail");
     assert!(!home.path().join("var").exists(), "a look changes nothing");
@@ -106,7 +106,7 @@ async fn p19_doctor_warns_of_a_wide_user_and_fails_where_a_narrow_one_is_require
         .await
         .run(async |db: &TestDatabase| {
             let mut home = Home::new();
-            copy(&connectors(), &home.path().join("connectors"));
+            copy_connectors(&home.path().join("connectors"));
             home.setting("database.url", db.url());
             assert_eq!(level(&look(&home, 0).await, "rights"), "warn");
             home.setting("database.require_narrow_user", "yes");

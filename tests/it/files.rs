@@ -95,13 +95,10 @@ on_both_engines!(p3_a_record_that_a_rule_leaves_out_later_is_counted_no_more_unt
     assert_eq!(files.yard.number(counted).await, 2);
     // Somebody marks the lead as spam, where it was made.
     write("spam");
-    for _ in 0..2 {
+    for (ignored, unchanged) in [(1, 1), (0, 2)] {
         let (done, run) = files.run().await;
-        assert_eq!(
-            (done.code(), &run["records_ignored"], &run["records_unchanged"]),
-            (Some(0), &1.into(), &1.into()),
-            "{run}"
-        );
+        let told = (done.code(), run["records_ignored"].as_i64(), run["records_unchanged"].as_i64());
+        assert_eq!(told, (Some(0), Some(ignored), Some(unchanged)), "{run}");
         assert_eq!(files.yard.number(counted).await, 1);
         files.yard.assert_settled().await;
     }

@@ -7,7 +7,7 @@ use tidegate::store::{SharedStore, StoreError, rights::Rights};
 use crate::support::{
     daemon::{Finished, Home},
     databases::{Sql, TestDatabase, open_url},
-    yard::{Yard, copy},
+    yard::Yard,
 };
 
 const CAN_GRANT: &str =
@@ -249,7 +249,7 @@ async fn p19_on_sqlite_there_is_nothing_to_grant_and_nothing_to_prove() {
             assert_eq!(db.store().rights().await.unwrap(), None);
             let mut home = Home::new();
             home.setting("database.url", db.url()).setting("database.require_narrow_user", "yes");
-            copy(&crate::support::yard::connectors(), &home.path().join("connectors"));
+            crate::support::yard::copy_connectors(&home.path().join("connectors"));
             let done = home.run_ok(&["grants"]).await;
             assert!(done.stdout.contains("SQLite has no users") && !done.stdout.contains("grant select"), "{done}");
             assert_eq!(home.run_ok(&["grants", "--json"]).await.json()["applicable"], false);

@@ -11,7 +11,7 @@ use tidegate::{
 
 use crate::{
     metrics_ground::{Scene, definitions, feeds, finding, passed},
-    store_ground::connection,
+    store_ground::{connection, job_spec},
 };
 
 const LEADS: &[&str] = &["lead_volume"];
@@ -187,7 +187,8 @@ on_both_engines!(p16_two_connections_under_one_label_are_never_one_number, |db| 
     scene.publish_one().await.unwrap();
     let cards = scene.cards().await;
     let second = connection("acme-second", "acme");
-    let declaration = tidegate::store::catalogue::Declaration { connections: vec![second], ..Default::default() };
+    let jobs = vec![(job_spec("acme-second", "contacts"), None)];
+    let declaration = tidegate::store::catalogue::Declaration { connections: vec![second], jobs, ..Default::default() };
     scene.store().declare(&declaration).await.unwrap();
     // Both are drafts; one that runs takes the label for itself.
     let status = async |key: &str, status| {

@@ -55,7 +55,7 @@ impl<'d> Yard<'d> {
         let mut home = Home::new();
         // The repository's folders, less the pace that a real provider needs: a simulator may be asked as fast as one can.
         let own = home.path().join("connectors");
-        copy(&connectors(), &own);
+        copy_connectors(&own);
         edit(
             &own.join("hubspot/manifest.yaml"),
             "requests_per_second: 4, burst: 1",
@@ -250,6 +250,14 @@ pub fn copy(from: &Path, to: &Path) {
         } else {
             std::fs::copy(entry.path(), target).unwrap();
         }
+    }
+}
+
+/// Copies the two folders that tests declare connections of: every start of the program reads all that are there, and the others
+/// are the conformance kit's.
+pub fn copy_connectors(to: &Path) {
+    for folder in ["csv", "hubspot"] {
+        copy(&connectors().join(folder), &to.join(folder));
     }
 }
 
