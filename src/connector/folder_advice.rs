@@ -14,6 +14,9 @@ use super::{
 };
 use crate::yaml::nearest;
 
+/// Folders of fixtures that belong to no stream: a provider's deliveries, and its errors.
+const BESIDE_STREAMS: [&str; 2] = ["webhook", "errors"];
+
 /// Found in a folder.
 #[derive(Debug, Default)]
 pub struct Advice {
@@ -42,10 +45,10 @@ fn fixtures(dir: &Path, streams: Option<&[String]>, advice: &mut Advice) {
     for folder in folders.iter().filter(|path| path.is_dir()) {
         let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let known = streams.is_none_or(|streams| streams.contains(&name));
-        if !known && name != "webhook" {
-            let names = streams.unwrap_or_default().iter().map(String::as_str);
+        if !known && !BESIDE_STREAMS.contains(&name.as_str()) {
+            let names = streams.unwrap_or_default().iter().map(String::as_str).chain(BESIDE_STREAMS);
             let remedy = nearest(&name, names.clone()).map_or_else(
-                || format!("name it after a stream: {}, or webhook", names.collect::<Vec<_>>().join(", ")),
+                || format!("name it after what its pages are of: {}", names.collect::<Vec<_>>().join(", ")),
                 |near| format!("did you mean '{near}'?"),
             );
             advice.warnings.push(LoadProblem::new(folder, "the pages belong to no stream", &remedy));

@@ -10,7 +10,7 @@ use std::{
 use serde_json::{Value, json};
 
 use super::{
-    PullRequest,
+    PullRequest, folder_advice,
     http::testing::{ManualClock, RawServer, Secrets, answer, gate},
     registry::{Catalogue, ConnectionFacts},
 };
@@ -56,6 +56,16 @@ fn every_shipped_folder_loads_with_a_field_map_for_each_stream_and_a_readme() {
         for stream in &folder.streams {
             assert!(folder.map(&stream.name).is_some(), "{}/{} has no field map", folder.provider_key, stream.name);
         }
+    }
+}
+
+#[test]
+fn no_shipped_folder_is_warned_of() {
+    let (catalogue, _) = Catalogue::read(&[shipped()]);
+    for folder in catalogue.folders() {
+        let advice = folder_advice::advice(&folder.dir, Some(folder));
+        let told: Vec<_> = advice.problems.iter().chain(&advice.warnings).map(ToString::to_string).collect();
+        assert!(told.is_empty(), "{told:#?}");
     }
 }
 
