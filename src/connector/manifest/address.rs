@@ -42,10 +42,22 @@ pub(super) fn join(base: &str, path: &str) -> String {
     if path.starts_with("https://") || path.starts_with("http://") {
         return path.to_owned();
     }
+    let path = path.trim_start_matches('/');
     if path.is_empty() {
         return base.to_owned();
     }
-    format!("{}/{}", base.trim_end_matches('/'), path.trim_start_matches('/'))
+    without_empty_segments(&format!("{}/{path}", base.trim_end_matches('/')))
+}
+
+/// An option that is empty leaves two slashes in a row; the format's own reader joins without them.
+fn without_empty_segments(address: &str) -> String {
+    let path_ends = address.find(['?', '#']).unwrap_or(address.len());
+    let (path, rest) = address.split_at(path_ends);
+    let Some((scheme, path)) = path.split_once("://") else { return address.to_owned() };
+    let last = path.matches('/').count();
+    let kept = path.split('/').enumerate().filter(|(at, segment)| *at == 0 || *at == last || !segment.is_empty());
+    let kept: Vec<&str> = kept.map(|(_, segment)| segment).collect();
+    format!("{scheme}://{}{rest}", kept.join("/"))
 }
 
 #[cfg(test)]
@@ -60,6 +72,10 @@ mod tests {
             ("https://x.example/v1/", "", "https://x.example/v1/"),
             ("https://x.example/v1", "https://y.example/z", "https://y.example/z"),
             ("https://x.example/v1/", "a?b=c", "https://x.example/v1/a?b=c"),
+            ("https://x.example/v1", "/", "https://x.example/v1"),
+            ("https://x.example", "projects//keys", "https://x.example/projects/keys"),
+            ("https://x.example//v1/", "//keys//", "https://x.example/v1/keys/"),
+            ("https://x.example", "keys?next=https://x.example//y", "https://x.example/keys?next=https://x.example//y"),
         ] {
             assert_eq!(join(base, path), whole);
         }

@@ -83,8 +83,9 @@ fn list(component: &Component<'_>) -> Option<Router> {
 }
 
 fn parent(component: &Component<'_>) -> Option<Parent> {
-    let plan = component.child("stream", &load_streams::STREAMS, true);
-    let plan = plan.and_then(|(kind, stream)| load_streams::stream(kind, &stream));
+    let stream = component.child("stream", &load_streams::STREAMS, true);
+    let definition = stream.as_ref().map_or(0, |(_, stream)| stream.definition());
+    let plan = stream.and_then(|(kind, stream)| load_streams::stream(kind, &stream));
     let key = component.template("parent_key", true);
     let field = component.template("partition_field", true);
     let mut extra = Vec::new();
@@ -109,7 +110,7 @@ fn parent(component: &Component<'_>) -> Option<Parent> {
         component.refuse("lazy_read_pointer", "a '*' is not possible here", "name the path");
     }
     component.finish(&[]);
-    Some(Parent { plan: Arc::new(plan?), key: key?, field: field?, extra, option, incremental, inside })
+    Some(Parent { plan: Arc::new(plan?), definition, key: key?, field: field?, extra, option, incremental, inside })
 }
 
 /// The partition's field that old states of a stream name their cursors by, where its `state_migrations` say so.

@@ -30,8 +30,8 @@ use crate::{
 /// Pages kept: one for each level of nesting, and some for products.
 const KEPT: usize = 16;
 
-/// Which page of which parent, read from which state of its own: another child may keep another one, or none.
-type Key = (String, Value, Value);
+/// Which page of which parent (by its definition), read from which state of its own: another child may keep another one, or none.
+type Key = (u64, Value, Value);
 
 /// A page that is there, or that somebody is asking for.
 type Coming = OnceCell<Arc<ParentPage>>;
@@ -43,7 +43,8 @@ pub(super) type Run = (usize, Timestamp);
 #[derive(Default)]
 pub(super) struct Kept {
     pages: Mutex<VecDeque<(Key, Arc<Coming>)>>,
-    cursors: Mutex<HashMap<String, Value>>,
+    /// By the parents' definitions.
+    cursors: Mutex<HashMap<u64, Value>>,
     /// Names of fields that endpoints gave, by stream and run.
     names: Mutex<HashMap<Run, Arc<Vec<String>>>>,
     /// The schemas that a catalogue wants of streams.
@@ -87,8 +88,8 @@ impl Kept {
     }
 
     /// The cursor that a parent's pages came to.
-    pub fn cursor(&self, parent: &str) -> Option<Value> {
-        self.cursors.lock().unwrap_or_else(PoisonError::into_inner).get(parent).cloned()
+    pub fn cursor(&self, parent: &Parent) -> Option<Value> {
+        self.cursors.lock().unwrap_or_else(PoisonError::into_inner).get(&parent.definition).cloned()
     }
 }
 
@@ -114,7 +115,7 @@ impl ParentPages for Reading<'_> {
                 None
             };
             let position = at.map_or(Value::Null, |at| at.0.clone());
-            let key = (parent.plan.spec.name.clone(), position, state.clone().unwrap_or(Value::Null));
+            let key = (parent.definition, position, state.clone().unwrap_or(Value::Null));
             // Whoever asks for a page that is on its way waits for it.
             let cell = {
                 let mut pages = kept.pages.lock().unwrap_or_else(PoisonError::into_inner);
@@ -156,7 +157,7 @@ impl Reading<'_> {
         let (place, page) = delegate::placed_page(self.connector, &parent.plan, &request, None).await?;
         if let Some(cursor) = &page.cursor {
             let mut cursors = self.connector.parents.cursors.lock().unwrap_or_else(PoisonError::into_inner);
-            cursors.insert(parent.plan.spec.name.clone(), cursor.state.clone());
+            cursors.insert(parent.definition, cursor.state.clone());
         }
         Ok(Arc::new(ParentPage::of(page, place.as_ref())))
     }

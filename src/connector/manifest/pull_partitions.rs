@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::{
     paginate,
     parents::{Reading, Run},
-    partition::{Partition, Router, RouterPlace, state::States, walk::Walk},
+    partition::{Parent, Partition, Router, RouterPlace, state::States, walk::Walk},
     place::{Part, Place},
     pull::{CLOSED_AT_ONCE, Pull},
     slices::{self, Window},
@@ -140,9 +140,10 @@ impl Pull<'_> {
         let took = self.connector.gate.clock().now().since(self.request.started_at);
         states.finish(value, i64::try_from(took.as_secs()).unwrap_or(i64::MAX).saturating_add(1));
         let parents = self.plan.router.as_ref().map(Router::parents).unwrap_or_default();
-        let dependent = parents.into_iter().filter(|parent| parent.incremental).map(|parent| &parent.plan.spec.name);
-        let kept = |name: &String| {
-            Some((name.clone(), self.connector.parents.cursor(name).or_else(|| states.parent(name).cloned())?))
+        let dependent = parents.into_iter().filter(|parent| parent.incremental);
+        let kept = |parent: &Parent| {
+            let name = &parent.plan.spec.name;
+            Some((name.clone(), self.connector.parents.cursor(parent).or_else(|| states.parent(name).cloned())?))
         };
         let cursors = dependent.filter_map(kept).collect();
         if matches!(self.plan.router, Some(Router::Parents(_) | Router::Groups { .. } | Router::Union { .. })) {

@@ -6,6 +6,7 @@
 use std::{
     cell::RefCell,
     collections::{BTreeSet, HashMap},
+    hash::{DefaultHasher, Hash as _, Hasher as _},
     sync::{Arc, LazyLock},
 };
 
@@ -75,6 +76,13 @@ impl<'n> Component<'n> {
         };
         let parameters = node.get("$parameters").map_or_else(no_parameters, |given| Arc::new(given.to_json()));
         Some((known, Component { node, path, load: self.load, kind: known, parameters, known: RefCell::default() }))
+    }
+
+    /// Tells components apart by all that they say: references and parameters were put in their place before.
+    pub fn definition(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.node.to_json().to_string().hash(&mut hasher);
+        hasher.finish()
     }
 
     /// Opens the component in that field; a missing one is a problem when `required`.

@@ -137,6 +137,32 @@ streams:
   - {type: StateDelegatingStream, name: things, api_retention_period: P30D, full_refresh_stream: {$ref: "#/definitions/whole"}, incremental_stream: {$ref: "#/definitions/changes"}}
 "##;
 
+const NAMESAKES: &str = r##"
+  child: {type: DeclarativeStream, primary_key: id, retriever: {$ref: "#/definitions/reads", requester: {$ref: "#/definitions/requester", path: "/of/{{ stream_slice.parent }}"}}}
+  parent: {type: ParentStreamConfig, parent_key: id, partition_field: parent}
+streams:
+  - {$ref: "#/definitions/stream"}
+  - $ref: "#/definitions/child"
+    name: parts
+    retriever: {$ref: "#/definitions/child/retriever", partition_router: {type: SubstreamPartitionRouter, parent_stream_configs: [{$ref: "#/definitions/parent", stream: {$ref: "#/definitions/stream"}}]}}
+  - $ref: "#/definitions/child"
+    name: bits
+    retriever: {$ref: "#/definitions/child/retriever", partition_router: {type: SubstreamPartitionRouter, parent_stream_configs: [{$ref: "#/definitions/parent", stream: {$ref: "#/definitions/stream", retriever: {$ref: "#/definitions/reads", requester: {$ref: "#/definitions/requester", path: /other-things}}}}]}}
+"##;
+
+#[tokio::test]
+async fn pages_of_a_parent_are_not_those_of_another_one_by_its_name() {
+    let page = |id: u32| answer(200, "", &format!(r#"{{"data":[{{"id":{id}}}]}}"#));
+    let server = RawServer::start([1, 11, 12, 2, 21].map(page).to_vec()).await;
+    let connector = connector(&manifest(NAMESAKES.trim_start_matches('\n')), json!({"base_url": server.base}));
+    // The same parent is asked once, another one of its name by itself.
+    for stream in ["parts", "parts", "bits"] {
+        drain(&connector, request(stream, SyncMode::FullRefresh, None)).await.unwrap();
+    }
+    let asked: Vec<_> = server.seen().iter().map(|text| text.split(' ').nth(1).unwrap().to_owned()).collect();
+    assert_eq!(asked, ["/things", "/of/1", "/of/1", "/other-things", "/of/2"]);
+}
+
 #[tokio::test]
 async fn a_job_reads_the_whole_stream_first_and_its_changes_afterwards() {
     let delegating = manifest(DELEGATING.trim_start_matches('\n'));

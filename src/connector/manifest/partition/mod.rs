@@ -54,6 +54,8 @@ pub(super) enum Values {
 /// A stream whose records are partitions of another.
 pub(super) struct Parent {
     pub plan: Arc<StreamPlan>,
+    /// Of all that the manifest says of the parent: what says the same is the same parent, whosoever it is.
+    pub definition: u64,
     /// Where the value stands in a record, with `/` between names.
     pub key: Template,
     pub field: Template,
