@@ -195,6 +195,7 @@ impl Context<'_> {
         match map.apply_for(self.account, &payload) {
             Mapped::Ignored { reason } => {
                 page.ignore(one, &reason);
+                page.writes.passed.push(one.raw.external_id.clone());
                 page.writes.left_out.extend(stored.map(|stored| LeftOut {
                     raw: page.writes.raw.len() - 1,
                     payload_hash: one.raw.payload_hash.clone(),

@@ -42,6 +42,7 @@ fn stored(payload: &str, run: i64, minute: Option<u32>, is_test: bool) -> Known 
         source_updated_at: minute.map(at),
         last_run_id: RunId(run),
         is_test,
+        raw: None,
     }
 }
 

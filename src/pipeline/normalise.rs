@@ -152,6 +152,8 @@ impl Page<'_> {
                 match ready.mapped {
                     Mapped::Ignored { reason } => {
                         self.ignore(item, ready.text, &reason);
+                        // What failed before is not written any more: it was left out since.
+                        self.writes.passed.push(item.external_id.clone());
                         // A test batch takes nothing from what is live.
                         let stored = known.filter(|known| known.is_test || !self.context.is_test);
                         self.writes.left_out.extend(stored.map(|known| LeftOut {
@@ -362,6 +364,7 @@ mod tests {
             source_updated_at: at.map(|at| at.parse().expect("a time")),
             last_run_id: RunId(run),
             is_test,
+            raw: None,
         }
     }
 

@@ -132,6 +132,7 @@ impl Written {
                 source_updated_at: None,
                 last_run_id: REHEARSAL,
                 is_test: false,
+                raw: None,
             });
             // Only whether it is the same payload counts.
             let same = *payload == short(&item.payload_hash);

@@ -61,6 +61,7 @@ mod tests {
                 source_updated_at: None,
                 last_run_id: RunId(1),
                 is_test: false,
+                raw: None,
             }),
         }
     }

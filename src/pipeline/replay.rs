@@ -150,6 +150,12 @@ pub(super) fn decide(
             set_aside(&mut writes, event, "a newer version of the record is replayed in the same batch");
             continue;
         }
+        // A letter may have waited while newer versions went through. What a test batch stored is not live.
+        let stored = known.get(&event.external_id).filter(|stored| !stored.is_test);
+        if stored.and_then(|stored| stored.raw).is_some_and(|raw| raw > event.id) {
+            set_aside(&mut writes, event, "a newer version of the record is stored");
+            continue;
+        }
         match mapped(map, account, event) {
             Err(failure) => fail(&mut writes, event, stream, failure),
             Ok(Mapped::Ignored { reason }) => {

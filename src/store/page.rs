@@ -53,7 +53,7 @@ pub struct PageHead {
     pub lease_ttl: Duration,
     /// External ids whose stored state the decision needs, each once.
     pub look_up: Vec<String>,
-    /// Whether open dead letters of records that are written are closed as superseded (costs a statement).
+    /// Whether open dead letters of records that are written, or left out by a rule, are closed as superseded (costs a statement).
     pub close_superseded: bool,
 }
 
@@ -68,6 +68,8 @@ pub struct Known {
     pub source_updated_at: Option<Timestamp>,
     pub last_run_id: RunId,
     pub is_test: bool,
+    /// The raw event that it was written or left out by; raw events count up in the order of their receipt.
+    pub raw: Option<RawEventId>,
 }
 
 /// Stored records of the page's object type, by external id.
@@ -155,6 +157,9 @@ pub struct PageWrites {
     /// Stored records that a rule leaves out now: marked as voided. Their links follow the payload that was left out, so that it is
     /// unchanged when it comes again, and mapped anew under another version of the map.
     pub left_out: Vec<LeftOut>,
+    /// External ids of records, stored or not, that a rule leaves out now: their older dead letters are closed, as those of records
+    /// that are written.
+    pub passed: Vec<String>,
 }
 
 /// A stored record that is counted no more.

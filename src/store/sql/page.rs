@@ -202,10 +202,12 @@ impl Page {
 
         let counts = writes.counts;
         let missed = repairs::candidates(&writes.records, &writes.repairs);
-        let PageWrites { raw, records, remapped, dead_letters, resolved, deliveries, voided, left_out, .. } = writes;
+        let PageWrites { raw, records, remapped, dead_letters, resolved, deliveries, voided, left_out, passed, .. } =
+            writes;
         let raw_ids = page_rows::raw(session, scope, raw).await?;
         if self.head.close_superseded {
-            page_letters::supersede(session, scope, &records).await?;
+            let written = records.iter().map(|record| record.external_id.as_str());
+            page_letters::supersede(session, scope, written.chain(passed.iter().map(String::as_str))).await?;
         }
         page_letters::resolve(session, scope, &resolved).await?;
         if self.suspect.load(Ordering::Relaxed) && self.refused.get().is_none() {

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     domain::{ids::RawEventId, status::DeadLetterStatus},
-    store::page::{DeadLetterWrite, PageScope, RecordWrite},
+    store::page::{DeadLetterWrite, PageScope},
 };
 
 const INSERT_DEAD_LETTER: Insert<'_> = Insert {
@@ -129,16 +129,21 @@ pub(super) async fn resolve(
     Ok(())
 }
 
-/// Closes open dead letters of records that a newer payload has written.
-pub(super) async fn supersede(session: &mut Session, scope: &PageScope, records: &[RecordWrite]) -> Result<(), Fault> {
-    for now in records.chunks(bulk::MOST_ROWS) {
+/// Closes open dead letters of records that a newer payload has written, or that a rule leaves out by a newer payload.
+pub(super) async fn supersede<'r>(
+    session: &mut Session,
+    scope: &PageScope,
+    external_ids: impl Iterator<Item = &'r str>,
+) -> Result<(), Fault> {
+    let external_ids: Vec<&str> = external_ids.collect();
+    for now in external_ids.chunks(bulk::MOST_ROWS) {
         let slots = bulk::slots_for(now.len());
         let mut query = sqlx::query::<Db>(bulk::in_list(SUPERSEDE, slots, ")"))
             .bind(format!("superseded by run {}", scope.run))
             .bind(scope.connection_id.0)
             .bind(scope.stream.as_str());
-        for record in bulk::padded(now, slots) {
-            query = query.bind(record.external_id.as_str());
+        for external_id in bulk::padded(now, slots) {
+            query = query.bind(*external_id);
         }
         query.execute(&mut *session).await?;
     }

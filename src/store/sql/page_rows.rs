@@ -26,7 +26,7 @@ use crate::{
 };
 
 const KNOWN: &str = "select id, external_id, internal_table, internal_id, payload_hash, record_hash, source_updated_at,
-    last_run_id, is_test from integration_object_links where connection_id = ? and object_type = ? and external_id in (";
+    last_run_id, is_test, raw_event_id from integration_object_links where connection_id = ? and object_type = ? and external_id in (";
 
 const INSERT_RAW: Insert<'_> = Insert {
     table: "integration_raw_events",
@@ -71,6 +71,7 @@ pub(super) async fn known(
                 source_updated_at: row.try_get::<Option<At>, _>(6)?.map(|at| at.0),
                 last_run_id: RunId(row.try_get(7)?),
                 is_test: row.try_get::<i64, _>(8)? != 0,
+                raw: row.try_get::<Option<i64>, _>(9)?.map(RawEventId),
             };
             records.insert(row.try_get(1)?, known);
         }
