@@ -19,6 +19,7 @@ use super::{
     manifest::{Manifest, ManifestConnector, Outline},
 };
 use crate::{
+    domain::record::text_hash,
     mapping::FieldMap,
     metrics::ProviderMetrics,
     webhook::WebhookDeclaration,
@@ -46,6 +47,8 @@ pub struct ProviderFolder {
     pub metrics: ProviderMetrics,
     /// What the provider may send on its own; `None` where the folder says nothing of it, or nothing that can be read.
     pub webhook: Option<Arc<WebhookDeclaration>>,
+    /// A digest of the manifest or the file's description.
+    pub(crate) definition: String,
     pub(crate) kind: Kind,
 }
 
@@ -107,6 +110,11 @@ impl ProviderFolder {
             Kind::Manifest(manifest) => Ok(Arc::new(ManifestConnector::new(manifest, &self.provider_key, facts)?)),
             Kind::File(source) => Ok(Arc::new(FileConnector::new(source, facts))),
         }
+    }
+
+    /// A digest of all that a connection's requests are made of. Where it differs, a place in an unfinished listing is of another one.
+    pub fn question(&self, account: &str, config: &serde_json::Value) -> String {
+        text_hash(&format!("{}\n{account}\n{config}", self.definition))
     }
 
     /// The group of streams that are not read together with that one, and its streams.
@@ -291,7 +299,8 @@ fn strange_maps(dir: &Path, maps: &[Arc<FieldMap>], streams: &[Outline], problem
 }
 
 fn by_manifest(dir: &Path, dir_name: &str, file: &Path, problems: &mut Vec<LoadProblem>) -> Option<ProviderFolder> {
-    let manifest = match Manifest::load_in(&text(file, problems)?, Some(dir)) {
+    let text = text(file, problems)?;
+    let manifest = match Manifest::load_in(&text, Some(dir)) {
         Ok(manifest) => manifest,
         Err(found) => {
             problems.extend(found.into_iter().map(|problem| LoadProblem::of(file, problem)));
@@ -321,13 +330,15 @@ fn by_manifest(dir: &Path, dir_name: &str, file: &Path, problems: &mut Vec<LoadP
         broken_maps: Vec::new(),
         metrics: ProviderMetrics::default(),
         webhook: None,
+        definition: text_hash(&text),
         kind: Kind::Manifest(manifest),
         provider_key,
     })
 }
 
 fn by_file(dir: &Path, dir_name: &str, file: &Path, problems: &mut Vec<LoadProblem>) -> Option<ProviderFolder> {
-    let source = match FileSource::load(&text(file, problems)?) {
+    let text = text(file, problems)?;
+    let source = match FileSource::load(&text) {
         Ok(source) => source,
         Err(found) => {
             problems.extend(found.into_iter().map(|problem| LoadProblem::of(file, problem)));
@@ -346,6 +357,7 @@ fn by_file(dir: &Path, dir_name: &str, file: &Path, problems: &mut Vec<LoadProbl
         broken_maps: Vec::new(),
         metrics: ProviderMetrics::default(),
         webhook: None,
+        definition: text_hash(&text),
         kind: Kind::File(source),
         provider_key,
     })

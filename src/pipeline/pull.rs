@@ -41,6 +41,8 @@ pub struct Pull {
     pub scope: PageScope,
     /// The account at the provider that the connection is declared for.
     pub account: Arc<str>,
+    /// A digest of what the connector and its options ask for.
+    pub question: String,
     pub mode: SyncMode,
     pub cursor: Option<serde_json::Value>,
     /// Where an earlier run stopped.
@@ -62,6 +64,9 @@ pub struct Pull {
 /// What is kept of an unfinished listing: enough to go on as if nothing had happened.
 #[derive(Serialize, Deserialize)]
 struct Resume {
+    /// Of [`Pull::question`]: the answer to another question cannot be gone on with. Positions of before it was kept have none.
+    #[serde(default)]
+    question: String,
     started_at: Timestamp,
     mode: SyncMode,
     full: bool,
@@ -105,12 +110,13 @@ impl Pull {
             mostly_written: self.cursor.is_none() && self.first_listing,
         };
         let resume = self.usable_resume();
-        let resumed = resume.is_some();
+        let mut resumed = resume.is_some();
         let mut ending = self.pages(&meter, resume, &mut state).await;
-        let stale = matches!(&ending, Ending::Connector(e) if e.kind == ErrorKind::PositionExpired);
-        if stale && resumed && state.pages == 0 {
-            // The provider no longer knows the place where an earlier run stopped: begin the listing again.
-            tracing::info!("the provider no longer accepts the saved position; reading from the cursor again");
+        let refused = matches!(&ending, Ending::Connector(error) if may_be_the_position(&error.kind));
+        if refused && resumed && state.pages == 0 {
+            // The place where an earlier run stopped may be the fault: begin the listing again, and see.
+            tracing::info!("the saved position is of no use; reading from the cursor again");
+            resumed = false;
             ending = self.pages(&meter, None, &mut state).await;
         }
         Outcome {
@@ -128,7 +134,7 @@ impl Pull {
     fn usable_resume(&self) -> Option<Resume> {
         let resume: Resume = serde_json::from_value(self.resume.as_ref()?.0.clone()).ok()?;
         let fresh = self.clock.now().since(resume.started_at) <= RESUME_WITHIN;
-        let same_question = resume.mode == self.mode && resume.full == self.full;
+        let same_question = resume.question == self.question && resume.mode == self.mode && resume.full == self.full;
         (fresh && same_question && self.test_batch.is_none()).then_some(resume)
     }
 
@@ -323,6 +329,7 @@ impl Pull {
 
     fn resume_at(&self, request: &PullRequest, next: &Position) -> Option<Position> {
         let resume = Resume {
+            question: self.question.clone(),
             started_at: request.started_at,
             mode: self.mode,
             full: self.full,
@@ -330,5 +337,24 @@ impl Pull {
             position: next.clone(),
         };
         serde_json::to_value(resume).ok().map(Position)
+    }
+}
+
+/// Whether an error at the very place where a run goes on may come from that place: a token that has run out, an address that is none
+/// any more. An outage, a limit or a refused credential says nothing about it, and neither does a page that came and cannot be read.
+fn may_be_the_position(kind: &ErrorKind) -> bool {
+    match kind {
+        ErrorKind::PositionExpired
+        | ErrorKind::Rejected
+        | ErrorKind::Forbidden
+        | ErrorKind::Policy
+        | ErrorKind::Settings
+        | ErrorKind::Stuck => true,
+        ErrorKind::Decode
+        | ErrorKind::Unauthorized
+        | ErrorKind::RateLimited { .. }
+        | ErrorKind::Unavailable
+        | ErrorKind::Vault
+        | ErrorKind::AccountMismatch => false,
     }
 }

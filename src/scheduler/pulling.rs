@@ -38,6 +38,9 @@ impl Worker {
         // A test batch, and what a person reads again as a whole, finds what no delivery ever spoke of.
         let polls = test_batch.is_none() && !full && assignment.origin != RunOrigin::Backfill;
         let repairs = if polls { self.repair_window(held, prepared).await } else { None };
+        let spec = &prepared.connection.spec;
+        let folder = self.catalogue.folder(&spec.provider_key);
+        let question = folder.map(|folder| folder.question(&spec.provider_account_id, &spec.config));
         let origin = if test_batch.is_some() { RunOrigin::TestBatch } else { RunOrigin::Schedule };
         let mut outcome = Pull {
             store: Arc::clone(&self.store),
@@ -45,7 +48,8 @@ impl Worker {
             clock: Arc::clone(&self.clock),
             map: prepared.map.clone(),
             scope: scope(held, prepared.map.as_deref(), origin),
-            account: prepared.connection.spec.provider_account_id.as_str().into(),
+            account: spec.provider_account_id.as_str().into(),
+            question: question.unwrap_or_default(),
             mode: held.sync_mode,
             cursor: held.cursor.clone(),
             resume: held.resume.clone(),

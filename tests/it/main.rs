@@ -79,6 +79,7 @@ mod quality_isolation;
 #[cfg(test)]
 mod redacted;
 #[cfg(test)]
+mod resume;
 mod retention;
 #[cfg(test)]
 mod runbook;
