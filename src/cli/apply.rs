@@ -9,6 +9,7 @@ use super::{
     args::ApplyArgs,
     exit::Exit,
     failure::Failure,
+    options,
     print::{Output, notices},
 };
 use crate::{
@@ -32,13 +33,15 @@ pub async fn apply(app: &App, args: &ApplyArgs, out: Output) -> Done {
         plan.changes.iter().filter(|c| matches!(c.verdict, Verdict::Create | Verdict::Change)).collect();
     let left: Vec<_> = plan.changes.iter().filter(|c| c.verdict == Verdict::Left).collect();
     let unchanged = plan.changes.len() - changes.len() - left.len();
-    let document = json!({"changes": changes, "unchanged": unchanged, "left_as_they_are": left, "applied": written});
+    let document = json!({"changes": changes, "unchanged": unchanged, "left_as_they_are": left, "notes": plan.notes,
+        "applied": written});
     app.show(out, &document, |_| {
         let mut text: String = changes.iter().map(|change| format!("{change}\n")).collect();
         if !left.is_empty() {
             text.push_str(&format!("{} declared no longer, left as they are (nothing is deleted):\n", left.len()));
             text.extend(left.iter().map(|change| format!("  {change}\n")));
         }
+        text.extend(plan.notes.iter().map(|note| format!("note: {note}\n")));
         let end = match (written, args.dry_run, changes.is_empty()) {
             (_, _, true) => "nothing to change",
             (true, _, false) => "applied",
@@ -66,6 +69,7 @@ pub async fn plan_files(app: &App, store: &SharedStore, files: &[PathBuf]) -> Re
         wrong.extend(problems.iter().map(ToString::to_string));
         DeclarationFile::default()
     });
+    wrong.extend(options::held(&catalogue, &wanted.connections, app.now()).problems);
     if !wrong.is_empty() {
         return Err(refusal(&wrong));
     }

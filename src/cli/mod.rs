@@ -24,6 +24,7 @@ pub mod metrics;
 pub mod migrate;
 pub mod names;
 pub mod normalize;
+mod options;
 pub mod portal;
 pub mod print;
 pub mod provider;

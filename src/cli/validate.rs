@@ -8,7 +8,7 @@ use super::{
     App, Done, apply,
     args::ValidateArgs,
     exit::Exit,
-    gate,
+    gate, options,
     print::{Output, words::count_of},
 };
 use crate::{
@@ -17,12 +17,11 @@ use crate::{
         folder_advice::{self, Advice},
         registry::{Catalogue, LoadProblem},
     },
-    declaration::{self, ConnectionEntry, CurrentState},
+    declaration::{self, CurrentState},
     launch::Definitions as LaunchDefinitions,
     metrics::Definitions,
     quality::Rules,
     settings::{Settings, SettingsErrors},
-    telemetry::redact::scrub,
 };
 
 /// What has been looked at, and what is wrong with it.
@@ -117,7 +116,11 @@ pub fn run(app: &App, args: &ValidateArgs, wrong: Option<&SettingsErrors>, out: 
     findings.problems.extend(unreadable);
     findings.checked.extend(texts.iter().map(|(name, _)| name.clone()));
     match declaration::parse(&texts, &known) {
-        Ok(declared) => findings.configs(app, &catalogue, &declared.connections),
+        Ok(declared) => {
+            let held = options::held(&catalogue, &declared.connections, app.now());
+            findings.problems.extend(held.problems);
+            findings.warnings.extend(held.warnings);
+        }
         Err(found) => findings.problems.extend(found.iter().map(ToString::to_string)),
     }
     let Findings { checked, problems, warnings } = findings;
@@ -213,27 +216,6 @@ impl Findings {
     fn advice(&mut self, advice: Advice) {
         self.problems.extend(advice.problems.iter().map(ToString::to_string));
         self.warnings.extend(advice.warnings.iter().map(ToString::to_string));
-    }
-
-    /// The options of declared connections, held against their providers' manifests.
-    fn configs(&mut self, app: &App, catalogue: &Catalogue, connections: &[ConnectionEntry]) {
-        for connection in connections {
-            let Some(manifest) = catalogue.folder(&connection.provider).and_then(|folder| folder.manifest()) else {
-                continue;
-            };
-            let at = format!("{}: connection `{}`", connection.place, connection.key);
-            if let Err(error) = manifest.fits(&connection.config, app.now()) {
-                let what = scrub(&error.message).into_owned();
-                self.problems.push(format!(
-                    "{at}: {what}; the options stand in the manifest of {} under spec.connection_specification",
-                    connection.provider
-                ));
-            }
-            for (option, near) in manifest.strange_options(&connection.config) {
-                let remedy = near.map_or_else(|| "leave it out".to_owned(), |near| format!("did you mean `{near}`?"));
-                self.warnings.push(format!("{at}: config.{option}: the connector does not have this option; {remedy}"));
-            }
-        }
     }
 }
 

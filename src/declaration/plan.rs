@@ -74,6 +74,8 @@ pub struct Plan {
     pub declaration: Declaration,
     /// One for each thing that is declared or stands: clients, providers, connections, jobs, in this order.
     pub changes: Vec<Change>,
+    /// What a change does not do by itself.
+    pub notes: Vec<String>,
 }
 
 impl Plan {
@@ -157,6 +159,9 @@ pub fn plan(current: &CurrentState, wanted: &DeclarationFile, now: Timestamp) ->
         let before = current.connections.iter().find(|known| known.spec.connection_key == entry.key);
         let spec = spec(wanted, entry);
         if plan.note("connection", &entry.key, before.map(|known| &known.spec), &spec) {
+            if let Some(before) = before {
+                cursors_stay(&mut plan, current, &before.spec, &spec);
+            }
             plan.declaration.connections.push(spec);
         }
     }
@@ -167,6 +172,18 @@ pub fn plan(current: &CurrentState, wanted: &DeclarationFile, now: Timestamp) ->
     }
     leave(&mut plan, current, wanted);
     Ok(plan)
+}
+
+/// A cursor goes back only by hand (P2): who asks for other records has to say so.
+fn cursors_stay(plan: &mut Plan, current: &CurrentState, before: &ConnectionSpec, after: &ConnectionSpec) {
+    let key = &after.connection_key;
+    let asks_anew = before.config != after.config || before.provider_account_id != after.provider_account_id;
+    if asks_anew && current.jobs.iter().any(|job| job.spec.connection_key == *key && job.cursor_state.is_some()) {
+        plan.notes.push(format!(
+            "connection {key} asks for something else now, and its cursors stay where they are; if that leads to other records (an \
+             account, a place, an earlier start): tidegate run-once --connection {key} --full"
+        ));
+    }
 }
 
 fn plan_client(plan: &mut Plan, current: &CurrentState, entry: &ClientEntry) {

@@ -2,14 +2,20 @@
 
 use std::{
     io::{self, Write},
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-/// Where messages go. Lines of several streams do not mix.
-pub struct Out<W: Write>(Mutex<W>);
+/// Most bytes that are made room for before they are there.
+const MOST_AHEAD: usize = 4 * 1024 * 1024;
+
+/// Where messages go, and how long the last page's lines were. Lines of several streams do not mix.
+pub struct Out<W: Write>(Mutex<W>, AtomicUsize);
 
 /// A record's line, written without a copy of the record.
 #[derive(Serialize)]
@@ -36,7 +42,7 @@ fn without_nulls<S: serde::Serializer>(data: &&Value, serializer: S) -> Result<S
 
 impl<W: Write> Out<W> {
     pub fn new(to: W) -> Self {
-        Self(Mutex::new(to))
+        Self(Mutex::new(to), AtomicUsize::new(0))
     }
 
     /// Writes a message.
@@ -61,7 +67,8 @@ impl<W: Write> Out<W> {
         records: impl Iterator<Item = &'r Value>,
         emitted_at: i64,
     ) -> io::Result<()> {
-        let mut text = Vec::new();
+        // Pages are alike: the room of the one before is not grown into again.
+        let mut text = Vec::with_capacity(self.1.load(Ordering::Relaxed));
         for data in records {
             serde_json::to_writer(
                 &mut text,
@@ -69,6 +76,7 @@ impl<W: Write> Out<W> {
             )?;
             text.push(b'\n');
         }
+        self.1.store(text.len().min(MOST_AHEAD), Ordering::Relaxed);
         self.0.lock().unwrap_or_else(PoisonError::into_inner).write_all(&text)
     }
 

@@ -488,3 +488,34 @@ async fn a_database_file_that_cannot_be_made_is_told_with_its_place() {
     told(&text, 2, &["database", "do: "]);
     assert!(std::fs::read_to_string(home.path().join("not-a-database.db")).unwrap().starts_with("this is no database"));
 }
+
+on_both_engines!(what_validate_refuses_of_a_declaration_is_not_applied, |db| {
+    let yard = Yard::applied(db, 1, 0).await;
+    let wrong = yard.declaration("sandbox", "every 30d", false).replacen("\"2020-01-01T00:00:00Z\"", "17", 1);
+    let file = yard.home.write("wrong.yaml", &wrong).display().to_string();
+    for command in [&["validate", &file][..], &["apply", "-f", &file]] {
+        let refused = yard.home.run(command).await;
+        assert_eq!(refused.code(), Some(2), "{refused}");
+        let told = format!("{}{}", refused.stdout, refused.stderr);
+        assert!(told.contains("connection `acme-hubspot`") && told.contains("start_date"), "{refused}");
+    }
+    assert_eq!(yard.number("select count(*) from integration_connections where config like '%17%'").await, 0);
+    yard.end().await;
+});
+
+on_both_engines!(p2_a_change_of_what_is_asked_for_tells_that_cursors_stay, |db| {
+    let yard = Yard::applied(db, 5, 0).await;
+    let declared = yard.declaration("sandbox", "every 30d", false);
+    let apply = async |text: &str| {
+        let file = yard.home.write("again.yaml", text).display().to_string();
+        yard.home.run_ok(&["apply", "-f", &file]).await.stdout
+    };
+    let earlier = declared.replace("2020-01-01", "2019-01-01");
+    assert!(!apply(&earlier).await.contains("note:"), "nothing was read yet");
+    assert_eq!(yard.run_acme().await.code(), Some(0));
+    let told = apply(&declared).await;
+    assert!(told.contains("note: connection acme-hubspot") && told.contains("--connection acme-hubspot --full"), "{told}");
+    assert!(!told.contains("bright-hubspot asks"), "it was never read: {told}");
+    assert!(!apply(&declared).await.contains("note:"));
+    yard.end().await;
+});

@@ -18,6 +18,8 @@ use crate::connector::{ConnectorError, ErrorKind, TrafficMeter};
 
 /// Longest time for one attempt at a download; between two of its chunks the gate's own silence holds.
 pub(super) const LONGEST_DOWNLOAD: Duration = Duration::from_secs(6 * 3600);
+/// Most bytes that are made room for because a provider announces them.
+const MOST_ANNOUNCED: usize = 8 * 1024 * 1024;
 /// Beginning of a download that rules for answers may look at.
 const LOOKED_AT: usize = 64 * 1024;
 
@@ -59,7 +61,9 @@ impl HttpGate {
         traffic: &TrafficMeter,
         response: &mut reqwest::Response,
     ) -> Result<Bytes, Failure> {
-        let mut body = BytesMut::new();
+        // What the provider announces is believed up to a bound; what comes is counted all the same.
+        let announced = response.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
+        let mut body = BytesMut::with_capacity(announced.min(MOST_ANNOUNCED).min(self.options.max_body_bytes));
         while let Some(chunk) = response.chunk().await.map_err(|error| trouble(asked, error))? {
             traffic.received(chunk.len());
             if body.len() + chunk.len() > self.options.max_body_bytes {

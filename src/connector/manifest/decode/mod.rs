@@ -5,6 +5,7 @@
 //! bounds, whatever they say of themselves.
 
 mod csv;
+mod json;
 mod lines;
 mod load;
 mod packed;
@@ -201,7 +202,7 @@ fn drain(decoded: Decoded<'_>, take: &mut dyn FnMut(Piece) -> bool) -> Result<bo
 }
 
 fn json(body: &[u8]) -> Result<Value, ConnectorError> {
-    serde_json::from_slice(body).map_err(|error| {
+    json::document(body).map_err(|error| {
         let (size, line, column) = (body.len(), error.line(), error.column());
         failed(format!("the answer has {size} bytes that are not JSON (line {line}, column {column})"))
     })
