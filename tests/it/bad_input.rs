@@ -514,7 +514,10 @@ on_both_engines!(p2_a_change_of_what_is_asked_for_tells_that_cursors_stay, |db| 
     assert!(!apply(&earlier).await.contains("note:"), "nothing was read yet");
     assert_eq!(yard.run_acme().await.code(), Some(0));
     let told = apply(&declared).await;
-    assert!(told.contains("note: connection acme-hubspot") && told.contains("--connection acme-hubspot --full"), "{told}");
+    assert!(
+        told.contains("note: connection acme-hubspot") && told.contains("--connection acme-hubspot --full"),
+        "{told}"
+    );
     assert!(!told.contains("bright-hubspot asks"), "it was never read: {told}");
     assert!(!apply(&declared).await.contains("note:"));
     yard.end().await;

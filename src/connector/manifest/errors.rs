@@ -7,7 +7,7 @@
 //! first. What no filter matches has the meaning of its status. In a list of handlers the first one that accepts, retries, ignores
 //! or begins anew decides; a refusal or a limit is only taken when no later handler says otherwise.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{cell::OnceCell, collections::BTreeMap, sync::Arc, time::Duration};
 
 use regex::Regex;
 use serde_json::{Value, json};
@@ -117,17 +117,23 @@ pub(super) struct ManifestJudge<'a> {
 struct Look<'a> {
     status: u16,
     headers: &'a BTreeMap<String, String>,
-    /// The body as JSON; an empty object where it is none.
-    body: Arc<Value>,
-    readable: bool,
     text: &'a [u8],
+    /// The body as JSON, once somebody asked for it: most answers are good ones that no filter looks into.
+    parsed: OnceCell<Option<Arc<Value>>>,
 }
 
 impl<'a> Look<'a> {
     fn at(status: u16, headers: &'a BTreeMap<String, String>, text: &'a [u8]) -> Self {
-        let parsed: Option<Value> = serde_json::from_slice(text).ok();
-        let readable = parsed.is_some();
-        Self { status, headers, body: Arc::new(parsed.unwrap_or_else(|| json!({}))), readable, text }
+        Self { status, headers, text, parsed: OnceCell::new() }
+    }
+
+    fn parsed(&self) -> Option<&Arc<Value>> {
+        self.parsed.get_or_init(|| serde_json::from_slice(self.text).ok().map(Arc::new)).as_ref()
+    }
+
+    /// The body as templates see it: an empty object where it is no JSON.
+    fn body(&self) -> Arc<Value> {
+        self.parsed().map_or_else(|| Arc::new(json!({})), Arc::clone)
     }
 }
 
@@ -234,7 +240,7 @@ impl ManifestJudge<'_> {
 
     fn scope_of(&self, look: &Look<'_>) -> Scope {
         let headers = Arc::new(paginate::headers(look.headers));
-        self.scope.clone().with("response", &look.body).with("headers", &headers)
+        self.scope.clone().with("response", &look.body()).with("headers", &headers)
     }
 
     /// How long to wait before the next attempt: the first strategy that names a wait.
@@ -328,7 +334,10 @@ fn by_status(status: u16) -> Ruling {
 
 /// The words of an error, wherever the body has them; the body itself where it is no JSON.
 fn error_text(look: &Look<'_>) -> Option<String> {
-    if look.readable { words(&look.body) } else { String::from_utf8(look.text.to_vec()).ok() }
+    match look.parsed() {
+        Some(body) => words(body),
+        None => String::from_utf8(look.text.to_vec()).ok(),
+    }
 }
 
 /// Fields that providers put their words into, the telling ones first.

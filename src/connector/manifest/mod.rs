@@ -357,6 +357,8 @@ mod hubspot_tests;
 #[cfg(test)]
 mod request_tests;
 #[cfg(test)]
+mod shift_tests;
+#[cfg(test)]
 mod simulator_tests;
 #[cfg(test)]
 mod streams_tests;

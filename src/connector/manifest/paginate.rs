@@ -55,6 +55,24 @@ pub(super) fn first_token(paginator: Option<&Paginator>) -> Value {
     }
 }
 
+/// The token to go back to, where records are counted to page on and so many before this page are gone: what stood behind them has moved
+/// up, over the edge between two pages. `None`: the token counts nothing, or nothing was read before.
+pub(super) fn behind(paginator: Option<&Paginator>, token: &Value, size: Option<u64>, gone: u64) -> Option<Value> {
+    let first = first_token(paginator);
+    match &paginator?.strategy {
+        Strategy::Offset { .. } => {
+            let offset = token.as_u64().filter(|offset| *offset > 0)?;
+            Some(offset.checked_sub(gone).filter(|to| *to > 0).map_or(first, |to| json!(to)))
+        }
+        Strategy::Page { first: number, .. } => {
+            let page = token.as_i64().filter(|page| page > number)?;
+            let back = i64::try_from(gone.div_ceil(size.unwrap_or(1).max(1))).unwrap_or(i64::MAX);
+            Some(page.checked_sub(back).filter(|to| to > number).map_or(first, |to| json!(to)))
+        }
+        Strategy::Cursor { .. } => None,
+    }
+}
+
 /// The token may be used by a later run: it names a record, not a count of records.
 pub(super) fn resumable(paginator: Option<&Paginator>) -> bool {
     matches!(paginator.map(|paginator| &paginator.strategy), Some(Strategy::Cursor { .. }))

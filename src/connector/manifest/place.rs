@@ -220,6 +220,22 @@ impl Place {
         self
     }
 
+    /// The next page of the same query, further up: records that were read moved to where it had been already.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Stuck`] when the query has too many pages.
+    pub fn stepped_back(mut self, token: Value) -> Result<Self, ConnectorError> {
+        self.page += 1;
+        if self.page > MAX_PAGES {
+            let message = "records keep leaving the listing while it is read; it could not be read to its end";
+            return Err(ConnectorError::new(ErrorKind::Stuck, message));
+        }
+        self.token = token;
+        self.anchor = Value::Null;
+        self.body = String::new();
+        Ok(self)
+    }
+
     /// The same place with another token.
     pub fn with_token(&self, token: Value) -> Self {
         Self { token, ..self.clone() }

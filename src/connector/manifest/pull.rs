@@ -227,7 +227,17 @@ impl<'a> Pull<'a> {
 
         // A window that lies in the past can only lose records, each to a later change. Then the pages have moved up, and
         // what moved over the edge was not seen: ask again from where we were.
-        let moved_up = ordered && matches!((place.total, turn.total), (Some(had), Some(has)) if has < had);
+        let gone = match (place.total, turn.total) {
+            (Some(had), Some(has)) if has < had => had.abs_diff(has),
+            _ => 0,
+        };
+        let moved_up = ordered && gone > 0;
+        // Where pages are counted without such an order, it is enough to go back by as many as are gone.
+        let behind = if gone > 0 && !ordered && self.connector.manner == Manner::Daemon {
+            paginate::behind(self.plan.paginator.as_ref(), &place.token, place.size, gone)
+        } else {
+            None
+        };
         place.total = turn.total.or(place.total);
         let latest = place.latest;
         let part = place.part().cloned();
@@ -240,6 +250,8 @@ impl<'a> Pull<'a> {
         } else if moved_up {
             place.latest = before;
             Some(place.ask_again(before, self.first_token(), true)?)
+        } else if let Some(token) = behind {
+            Some(place.stepped_back(token)?)
         } else {
             match turn.token {
                 Some(_) if self.cap_reached(&place, turn.count) => {
