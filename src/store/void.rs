@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use super::{StoreError, page::RawEvent};
 use crate::domain::ids::{ConnectionId, RawEventId, RunId};
 
-/// A stored record that stands as a run wrote it.
+/// A stored record that stands as a run wrote it, or left it out.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Written {
     /// The run's raw event that it was written from.

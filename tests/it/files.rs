@@ -121,6 +121,24 @@ on_both_engines!(p3_a_record_that_a_rule_leaves_out_later_is_counted_no_more_unt
     files.yard.end().await;
 });
 
+on_both_engines!(p16_a_run_that_left_records_out_is_taken_back_like_any_other, |db| {
+    let files = Files::new(db, "path: HOME/leads.csv").await;
+    let counted = "select count(*) from crm_leads where voided_at is null";
+    for (stage, left) in [("new", 2), ("spam", 0)] {
+        let rows = [1, 2].map(|id| format!("{id},2026-01-31,Ann,ann@example.test,+12025550101,{stage},yes\n")).concat();
+        files.yard.home.write("leads.csv", &format!("{HEADER}{rows}"));
+        assert_eq!(files.run().await.0.code(), Some(0));
+        assert_eq!(files.yard.number(counted).await, left);
+    }
+    let run = files.yard.number("select max(id) from integration_sync_runs").await.to_string();
+    let void = ["runs", "void", &run, "--reason", "a wrong export", "--json"];
+    let done = files.yard.home.run_ok(&void).await.json();
+    assert_eq!((&done["runs"][0]["records_updated"], files.yard.number(counted).await), (&2.into(), 2), "{done}");
+    assert!(files.yard.home.run_ok(&void[..5]).await.stdout.contains("nothing stands"));
+    files.yard.assert_settled().await;
+    files.yard.end().await;
+});
+
 on_both_engines!(p5_what_failed_before_a_rule_left_its_record_out_is_not_written_any_more, |db| {
     let files = Files::new(db, "path: HOME/leads.csv").await;
     let write = |first: &str, second: &str| {

@@ -14,13 +14,13 @@ use crate::{
     },
 };
 
-/// The run's raw events through ix_integration_raw_events_run, each link through the unique key of its object.
+/// A raw event that a link names and that is ignored is one that a rule left a stored record out by. The run's raw events through ix_integration_raw_events_run, each link through the unique key of its object.
 const WRITTEN: &str = "select r.id, r.external_id, l.first_run_id
     from integration_sync_runs n
     join integration_raw_events r on r.connection_id = n.connection_id and r.client_id = n.client_id and r.run_id = n.id
     join integration_object_links l on l.connection_id = r.connection_id and l.object_type = ? and l.external_id = r.external_id
      and l.raw_event_id = r.id
-    where n.id = ? and n.connection_id = ? and n.stream = ? and r.status = 'normalized' and r.id > ? and l.payload_hash <> ''
+    where n.id = ? and n.connection_id = ? and n.stream = ? and r.status in ('normalized', 'ignored') and r.id > ? and l.payload_hash <> ''
     order by r.id limit ?";
 /// The newest version that another run wrote and that stands to it, and how many there are.
 const EARLIER: &str = "select r.external_id, count(*) as versions,
