@@ -15,17 +15,13 @@ const ROUTERS: [&str; 4] =
 /// What may be part of a group or a union.
 const SINGLE: [&str; 3] = ["ListPartitionRouter", "SubstreamPartitionRouter", "UnionPartitionRouter"];
 
-/// What a retriever is partitioned by; a list of routers is their product.
+/// What a retriever is partitioned by; a list of routers is their product, also of a single one: its state keeps none of parents.
 pub(super) fn router(retriever: &Component<'_>) -> Option<Router> {
     let node = retriever.field("partition_router")?;
     if matches!(node.value, NodeValue::List(_)) {
         let found = retriever.children("partition_router", &ROUTERS);
-        let mut routers: Vec<Router> = found.iter().filter_map(|(kind, component)| one(kind, component)).collect();
-        return match routers.len() {
-            0 => None,
-            1 => routers.pop(),
-            _ => Some(Router::Product(routers)),
-        };
+        let routers: Vec<Router> = found.iter().filter_map(|(kind, component)| one(kind, component)).collect();
+        return (!routers.is_empty()).then_some(Router::Product(routers));
     }
     let (kind, component) = retriever.child("partition_router", &ROUTERS, true)?;
     one(kind, &component)
