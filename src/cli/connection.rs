@@ -167,7 +167,16 @@ pub async fn identify(app: &App, store: &SharedStore, key: &str) -> Result<(serd
     let connection = find(store, key).await?;
     let worker = app.worker(Arc::clone(store))?;
     let connector = worker.connector(&connection).map_err(|e| connector_failure(&e))?;
-    let identity = connector.check(Arc::new(TrafficMeter::default())).await.map_err(|e| connector_failure(&e))?;
+    let identity = connector.check(Arc::new(TrafficMeter::default())).await.map_err(|error| {
+        let failure = connector_failure(&error);
+        match error.kind {
+            // No page was asked for: the credential is looked at first.
+            ErrorKind::Decode => failure.remedy(format!(
+                "look at the credential and how it is sent, then at base_url and at `identity` in the manifest, then: tidegate connection check {key}"
+            )),
+            _ => failure,
+        }
+    })?;
     let declared = &connection.spec.provider_account_id;
     if let Some(theirs) = &identity.account_id {
         let whose = Whose { connection: connection.id, client: connection.client_id };

@@ -290,6 +290,14 @@ fn everything_that_is_not_supported_is_refused_at_once_with_path_and_line() {
     let text = r##"version: 6.0.0
 type: DeclarativeSource
 check: {type: CheckStream, stream_names: [a]}
+    // What a provider answers to anybody names no account.
+    let server = RawServer::start(vec![answer(200, "", r#"{"accountType":"STANDARD"}"#)]).await;
+    let config = json!({"base_url": server.base, "start_date": "2026-01-01T00:00:00Z"});
+    let error = connector(HUBSPOT, config).check(Arc::default()).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Decode);
+    let parts = ["no account id at 'portalId'", "the credential may not have been recognised"];
+    assert!(parts.iter().all(|part| error.message.contains(part)), "{error}");
+
 definitions:
   requester:
     type: HttpRequester
