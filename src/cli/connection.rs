@@ -15,7 +15,11 @@ use super::{
     run_once, webhook,
 };
 use crate::{
-    connector::{ConnectorError, ErrorKind, TrafficMeter},
+    connector::{
+        ConnectorError, ErrorKind, TrafficMeter,
+        manifest::trial::Paging,
+        registry::{Kind, ProviderFolder},
+    },
     domain::status::{ConnectionStatus, Environment, RunOrigin},
     launch::halted,
     pipeline::{
@@ -57,6 +61,14 @@ pub async fn run(app: &App, command: &ConnectionCommand, out: Output) -> Done {
         }
         ConnectionCommand::Preview { key, stream, count, raw } => {
             let (count, raw) = (*count, *raw);
+            if count > MOST_PREVIEWED {
+                return Err(Failure::usage(format!(
+                    "a preview shows at most {MOST_PREVIEWED} records of a stream, and {count} are asked for"
+                ))
+                .remedy(format!(
+                    "ask for fewer, or write more of them, marked as a test: tidegate connection test-batch {key} --count {count}"
+                )));
+            }
             show_preview(app, &store, key, stream.as_deref(), Preview { count, raw }, out).await
         }
         ConnectionCommand::TestBatch { key, stream, count } => {
@@ -167,7 +179,16 @@ pub async fn identify(app: &App, store: &SharedStore, key: &str) -> Result<(serd
     let connection = find(store, key).await?;
     let worker = app.worker(Arc::clone(store))?;
     let connector = worker.connector(&connection).map_err(|e| connector_failure(&e))?;
-    let identity = connector.check(Arc::new(TrafficMeter::default())).await.map_err(|e| connector_failure(&e))?;
+    let identity = connector.check(Arc::new(TrafficMeter::default())).await.map_err(|error| {
+        let failure = connector_failure(&error);
+        match error.kind {
+            // No page was asked for: the credential is looked at first.
+            ErrorKind::Decode => failure.remedy(format!(
+                "look at the credential and how it is sent, then at base_url and at `identity` in the manifest, then: tidegate connection check {key}"
+            )),
+            _ => failure,
+        }
+    })?;
     let declared = &connection.spec.provider_account_id;
     if let Some(theirs) = &identity.account_id {
         let whose = Whose { connection: connection.id, client: connection.client_id };
@@ -217,24 +238,33 @@ async fn show_preview(
         let folder = worker.catalogue.folder(&job.provider_key);
         let states = store.field_maps(Some(&job.provider_key)).await?;
         let entry = folder.map_or(Ok(None), |f| in_force(f, name, &states)).map_err(|e| connector_failure(&e))?;
-        let shown = preview(
+        let mut shown = preview(
             connector.as_ref(),
             entry.as_ref().map(|entry| entry.map.as_ref()),
             &connection.spec.provider_account_id,
             &worker.clock,
             name,
-            wanted.count.min(MOST_PREVIEWED),
+            wanted.count,
         )
         .await
         .map_err(|e| connector_failure(&e))?;
+        shown.full_and_last &= folder.is_some_and(|folder| is_led_on(folder, name));
         let view = print::View::of_stdout(app.now());
-        text.push_str(&print::preview::previewed(&view, name, &shown, wanted.raw));
+        text.push_str(&print::preview::previewed(&view, name, &shown.records, wanted.raw));
         let map = entry.as_ref().map(|entry| entry.map.as_ref());
         text.push_str(&print::preview::looked(&preview::looked_at(&shown, map, app.now())));
-        document.insert(name.clone(), json!(shown));
+        document.insert(name.clone(), json!(shown.records));
     }
     text.push_str("nothing was written\n");
     app.show(out, &document, |_| text)
+}
+
+/// Whether the stream asks for pages of a size and its answers lead on to the next one. Elsewhere a full page says nothing.
+fn is_led_on(folder: &ProviderFolder, stream: &str) -> bool {
+    let Kind::Manifest(manifest) = &folder.kind else { return false };
+    manifest.profiles().iter().any(|profile| {
+        profile.spec.name == stream && profile.size_sent && matches!(profile.paging, Paging::Token | Paging::Link)
+    })
 }
 
 async fn test_batch(

@@ -76,7 +76,7 @@ pub async fn run(app: &App, out: Output) -> Done {
 /// # Errors
 /// As [`run`].
 pub fn without_settings(app: &App, wrong: &SettingsErrors, out: Output) -> Done {
-    let remedy = "config/tidegate.toml explains every key; tidegate validate checks them";
+    let remedy = super::SETTINGS_REMEDY;
     let findings: Vec<_> =
         wrong.0.iter().map(|problem| fail("settings", Exit::Usage, problem.to_string(), remedy)).collect();
     report(app, out, &findings)
@@ -232,7 +232,10 @@ fn connectors(app: &App, findings: &mut Vec<Finding>) {
 fn network(app: &App) -> Finding {
     let allowed = &app.settings.http.allow_private;
     if allowed.is_empty() {
-        return ok("network", "https to public addresses only");
+        return ok(
+            "network",
+            "https to public addresses only (http.allow_private names others, e.g. TIDEGATE_HTTP__ALLOW_PRIVATE=127.0.0.0/8)",
+        );
     }
     let list = allowed.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let detail = format!("PRIVATE NETWORKS MAY BE CALLED, also without TLS: {list}");

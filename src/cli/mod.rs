@@ -278,6 +278,10 @@ pub fn refuse(failure: &Failure) -> Exit {
     failure.exit
 }
 
+/// A program that was installed by itself has no file of settings to look into.
+const SETTINGS_REMEDY: &str = "correct it where it stands; a variable is TIDEGATE_SECTION__KEY, e.g. TIDEGATE_HTTP__ALLOW_PRIVATE=127.0.0.0/8 for allow_private of [http]; \
+     config/tidegate.toml of the source explains every key; tidegate validate checks them";
+
 /// Reads the settings for a command line: files, then variables; all errors at once.
 pub fn settings(config: Option<&Path>) -> Result<Settings, SettingsErrors> {
     Settings::load(config, std::env::vars(), Path::new("."))
@@ -295,8 +299,7 @@ pub fn without_settings(cli: &Cli, errors: &SettingsErrors) -> Done {
             _ => doctor::without_settings(&app, errors, out),
         };
     }
-    Err(Failure::usage(errors.to_string())
-        .remedy("config/tidegate.toml explains every key; tidegate validate checks them"))
+    Err(Failure::usage(errors.to_string()).remedy(SETTINGS_REMEDY))
 }
 
 /// Starts logging to standard error.

@@ -25,7 +25,12 @@ enum Mark {
     Address(Pointer),
     /// A count stands there, and how far it goes may stand elsewhere.
     Counter(Pointer, Option<Pointer>),
-    Header(String),
+    /// `Link: <address>; rel="next"`.
+    LinkHeader,
+    /// The token is a header's value.
+    TokenHeader(String),
+    /// The address is a header's value.
+    AddressHeader(String),
 }
 
 /// Makes bodies.
@@ -55,6 +60,8 @@ pub struct Built {
 
 /// The parameter of a made-up next address.
 const NEXT: &str = "conformance_page";
+/// A request that nobody sends: only what the manifest would make of its answer counts.
+const NOWHERE: &str = "https://provider.example.test/x";
 
 impl Pages {
     /// Finds out from fixture pages how a listing is to look: those that hold records, and all of them.
@@ -97,10 +104,9 @@ impl Pages {
                     .ok_or("what leads on to the next page is found neither in the page nor in its last record")?;
             }
             None => {
-                let header = profile.paging_headers.first().ok_or(
+                pages.mark = pages.header_mark(&profile.paging_headers).ok_or(
                     "no page of the fixtures leads on to a next one: keep a first page that does, and a last one that does not",
                 )?;
-                pages.mark = Mark::Header(header.clone());
             }
         }
         Ok(pages)
@@ -112,29 +118,26 @@ impl Pages {
         let inside = |pointer: &Pointer| pointer.starts_with(&self.path) && pointer.len() > self.path.len();
         let outside: Vec<Pointer> = leaves(body).into_iter().filter(|pointer| !inside(pointer)).collect();
         let text = |pointer: &Pointer| get(body, pointer).map(python::to_text).unwrap_or_default();
-        let address = |text: &str| text.starts_with("http") || text.starts_with('/') || text.starts_with('?');
-        let moves = |mark: &Mark| {
-            let request: Url = "https://provider.example.test/x".parse().ok()?;
-            let tokens = [71, 72].map(|number| {
-                let records = self.records_of(body);
-                self.marked(mark, &records, number, &request, None).token
-            });
-            (tokens[0].is_some() && tokens[0] != tokens[1]).then_some(())
+        let by_address = self.paging == Paging::Link;
+        let address = |text: &str| {
+            let written = text.starts_with("http") || text.starts_with('/') || text.starts_with('?');
+            // What is asked for as it stands is an address, whatever it begins with.
+            written || by_address && text == token
         };
+        let moves = |mark: &Mark| self.leads(mark).is_some();
         let exact = outside.iter().filter(|pointer| text(pointer) == token);
         let holding = outside.iter().filter(|pointer| {
             let text = text(pointer);
-            text.len() > 3 && (text.contains(token) || token.contains(&text) && address(&text))
+            text.len() > 3 && (text.contains(token) || token.contains(&text))
         });
         for pointer in exact.chain(holding) {
             let text = text(pointer);
-            let whole = text == token || token.contains(&text);
-            let mark = if whole && address(&text) {
-                Mark::Address(pointer.clone())
-            } else {
-                Mark::Token(pointer.clone(), token.to_owned())
+            let mark = match token.contains(&text) {
+                true if address(&text) => Mark::Address(pointer.clone()),
+                true => Mark::Token(pointer.clone(), text),
+                false => Mark::Token(pointer.clone(), token.to_owned()),
             };
-            if moves(&mark).is_some() {
+            if moves(&mark) {
                 return Some(mark);
             }
         }
@@ -155,12 +158,36 @@ impl Pages {
                 std::iter::once(None).chain(numbers.iter().filter(|other| *other != at).map(|b| Some((*b).clone())));
             for bound in bounds {
                 let mark = Mark::Counter((*at).clone(), bound);
-                if moves(&mark).is_some() {
+                if moves(&mark) {
                     return Some(mark);
                 }
             }
         }
         None
+    }
+
+    /// What the header holds that leads on: an address where the manifest asks for it as it stands, else a token.
+    fn header_mark(&self, headers: &[String]) -> Option<Mark> {
+        let of = |header: &String| match (header.as_str(), self.paging) {
+            ("link", _) => vec![Mark::LinkHeader],
+            (_, Paging::Link) => vec![Mark::AddressHeader(header.clone()), Mark::TokenHeader(header.clone())],
+            _ => vec![Mark::TokenHeader(header.clone())],
+        };
+        let marks: Vec<Mark> = headers.iter().flat_map(of).collect();
+        let fits = |mark: &&Mark| match self.leads(mark) {
+            // A header that is only a part of what is asked for holds no address.
+            Some(token) if matches!(mark, Mark::AddressHeader(_)) => token.starts_with(NOWHERE),
+            told => told.is_some(),
+        };
+        marks.iter().find(fits).or(marks.first()).cloned()
+    }
+
+    /// The token that a mark leads to, where another one leads elsewhere.
+    fn leads(&self, mark: &Mark) -> Option<String> {
+        let request: Url = NOWHERE.parse().ok()?;
+        let records = self.records_of(&self.leading);
+        let [one, other] = [71, 72].map(|number| self.marked(mark, &records, number, &request, None).token);
+        (one.is_some() && one != other).then(|| other.as_ref().map(python::to_text))?
     }
 
     fn records_of(&self, body: &Value) -> Vec<Value> {
@@ -184,17 +211,7 @@ impl Pages {
         self.put(&mut body, records);
         self.total(&mut body, total);
         let mut headers = Vec::new();
-        let next = |like: &str| {
-            let mut next = request.clone();
-            let kept: Vec<(String, String)> =
-                request.query_pairs().into_owned().filter(|(name, _)| name.as_str() != NEXT).collect();
-            next.query_pairs_mut().clear().extend_pairs(kept).append_pair(NEXT, &number.to_string());
-            if like.starts_with("http") && !self.relative {
-                next.to_string()
-            } else {
-                format!("{}?{}", next.path(), next.query().unwrap_or_default())
-            }
-        };
+        let next = |like: &str| self.next_address(request, number, like);
         match mark {
             Mark::Nothing => {}
             Mark::Token(pointer, token) => {
@@ -224,14 +241,26 @@ impl Pages {
                     *bound = json!(1_000_000);
                 }
             }
-            Mark::Header(name) if name == "link" => {
-                headers.push((name.clone(), format!("<{}>; rel=\"next\"", next("http"))));
-            }
-            Mark::Header(name) => headers.push((name.clone(), format!("{}", 9_000_000 + number))),
+            Mark::LinkHeader => headers.push(("link".to_owned(), format!("<{}>; rel=\"next\"", next("http")))),
+            Mark::TokenHeader(name) => headers.push((name.clone(), format!("{}", 9_000_000 + number))),
+            Mark::AddressHeader(name) => headers.push((name.clone(), next("http"))),
         }
         let given = headers.iter().cloned().collect();
         let token = self.trial.next_token(&body, &given, &Value::Null, None).ok().flatten();
         Built { body, headers, token }
+    }
+
+    /// The address of the page with that number: whole or relative, as the one that it is `like`.
+    fn next_address(&self, request: &Url, number: u32, like: &str) -> String {
+        let mut next = request.clone();
+        let kept: Vec<(String, String)> =
+            request.query_pairs().into_owned().filter(|(name, _)| name.as_str() != NEXT).collect();
+        next.query_pairs_mut().clear().extend_pairs(kept).append_pair(NEXT, &number.to_string());
+        if like.starts_with("http") && !self.relative {
+            next.to_string()
+        } else {
+            format!("{}?{}", next.path(), next.query().unwrap_or_default())
+        }
     }
 
     fn total(&self, body: &mut Value, total: Option<usize>) {
@@ -306,8 +335,8 @@ impl Pages {
         self.mark == Mark::Nothing
     }
 
-    /// Whether the next page's address stands in the body.
+    /// Whether the next page's address stands in the body or in a header of its own.
     pub fn has_address(&self) -> bool {
-        matches!(self.mark, Mark::Address(_))
+        matches!(self.mark, Mark::Address(_) | Mark::AddressHeader(_))
     }
 }

@@ -107,6 +107,31 @@ pub fn family(name: &str) -> (&'static str, &'static str, &'static str) {
             "",
             "",
         ),
+        "header_of_its_own" => (
+            r#"{ type: DefaultPaginator, page_token_option: { type: RequestPath }, pagination_strategy: { type: CursorPagination, cursor_value: "{{ headers['next-page'] }}" } }"#,
+            "",
+            "",
+        ),
+        "header_token" => (
+            r#"{ type: DefaultPaginator, page_token_option: { type: RequestOption, inject_into: request_parameter, field_name: after }, pagination_strategy: { type: CursorPagination, cursor_value: "{{ headers['X-NextPage'] }}" } }"#,
+            "",
+            "",
+        ),
+        "header_in_an_address" => (
+            r#"{ type: DefaultPaginator, page_token_option: { type: RequestPath }, pagination_strategy: { type: CursorPagination, cursor_value: "/v1/things?after={{ headers['NEXT-PAGE'] }}", stop_condition: "{{ 'NEXT-PAGE' not in headers }}" } }"#,
+            "",
+            "",
+        ),
+        "token_in_an_address" => (
+            r#"{ type: DefaultPaginator, page_token_option: { type: RequestPath }, pagination_strategy: { type: CursorPagination, cursor_value: "/v1/things?after={{ response.next }}", stop_condition: "{{ not response.next }}" } }"#,
+            r#", "next": "abcdef""#,
+            r#", "next": null"#,
+        ),
+        "bare_link" => (
+            r#"{ type: DefaultPaginator, page_token_option: { type: RequestPath }, pagination_strategy: { type: CursorPagination, cursor_value: "{{ response.next }}", stop_condition: "{{ not response.next }}" } }"#,
+            r#", "next": "things?page=2""#,
+            "",
+        ),
         "last_record" => (
             r#"{ type: DefaultPaginator, page_token_option: { type: RequestOption, inject_into: request_parameter, field_name: starting_after }, pagination_strategy: { type: CursorPagination, page_size: 3, cursor_value: "{{ last_record['id'] }}", stop_condition: "{{ not response.has_more }}" } }"#,
             r#", "has_more": true"#,

@@ -276,6 +276,15 @@ fn a_row_of_the_spreadsheet_map_needs_only_its_time() {
     assert_eq!(outcome(&map, &json!({"stage": "spam"})), json!({"ignored": "marked as spam in the file"}));
 }
 
+#[test]
+fn what_was_deleted_is_left_out_before_anything_of_it_is_required() {
+    let text = "version: \"1\"\nstream: things\nobject_type: thing\ntable: crm_leads\nfields:\n  \
+        - { to: contact_name, label: Name, type: text, from: name, required: true }\nignore_when: [{ field: deleted, equals: true, reason: deleted there }]\n";
+    let map = FieldMap::parse("acme", "things.yaml", text).unwrap();
+    assert_eq!(outcome(&map, &json!({"id": "7", "deleted": true})), json!({"ignored": "deleted there"}));
+    assert_eq!(outcome(&map, &json!({"id": "7", "deleted": false})), json!({"failed": ["name missing_required"]}));
+}
+
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),

@@ -39,6 +39,14 @@ pub struct Previewed {
     pub unmapped: Vec<String>,
 }
 
+/// What a preview shows of a stream.
+#[derive(Debug, PartialEq)]
+pub struct Preview {
+    pub records: Vec<Previewed>,
+    /// The only page had just as many records as were asked for, and nothing led on from it.
+    pub full_and_last: bool,
+}
+
 /// Reads up to `count` records of a stream and maps them, for a connection of that account at the provider.
 ///
 /// # Errors
@@ -50,7 +58,7 @@ pub async fn preview(
     clock: &Arc<dyn Clock>,
     stream: &str,
     count: usize,
-) -> Result<Vec<Previewed>, ConnectorError> {
+) -> Result<Preview, ConnectorError> {
     let mut request = PullRequest {
         stream: stream.to_owned(),
         mode: SyncMode::FullRefresh,
@@ -60,21 +68,23 @@ pub async fn preview(
         limit: Some(count),
         traffic: Arc::new(TrafficMeter::default()),
     };
-    let mut shown = Vec::new();
-    for _ in 0..MAX_PAGES {
+    let mut records = Vec::new();
+    let mut full_and_last = false;
+    for number in 0..MAX_PAGES {
         let page = connector.pull(&request).await?;
+        full_and_last = number == 0 && page.items.len() == count && page.next.is_none();
         for item in stage::stage(page.items, &mut RepeatWindow::default()) {
-            if shown.len() == count {
-                return Ok(shown);
+            if records.len() == count {
+                return Ok(Preview { records, full_and_last });
             }
-            shown.push(one(item, map, account, stream));
+            records.push(one(item, map, account, stream));
         }
         match page.next {
-            Some(next) if shown.len() < count => request.position = Some(next),
+            Some(next) if records.len() < count => request.position = Some(next),
             _ => break,
         }
     }
-    Ok(shown)
+    Ok(Preview { records, full_and_last })
 }
 
 fn one(item: stage::Staged, map: Option<&FieldMap>, account: &str, stream: &str) -> Previewed {
@@ -126,9 +136,16 @@ fn without_secrets(value: &Value) -> Value {
 }
 
 /// What is to be seen in previewed records before a run writes any: a line for each thing that a person should know.
-pub fn looked_at(shown: &[Previewed], map: Option<&FieldMap>, now: Timestamp) -> Vec<String> {
+pub fn looked_at(preview: &Preview, map: Option<&FieldMap>, now: Timestamp) -> Vec<String> {
+    let shown = &preview.records;
     let of = |outcome: &str| shown.iter().filter(|record| record.outcome == outcome).count();
     let mut lines = vec![format!("{} mapped, {} ignored, {} failed", of("record"), of("ignored"), of("failed"))];
+    if preview.full_and_last {
+        lines.push(
+            "as many records came as were asked for, and no page follows: if the provider has more, `paginator` looks for it in the wrong place"
+                .to_owned(),
+        );
+    }
     let ids: HashSet<&str> = shown.iter().map(|record| record.external_id.as_str()).collect();
     if ids.len() < shown.len() {
         lines.push(format!(
@@ -210,6 +227,13 @@ fn shown_cell(cell: &Cell) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        connector::{Identity, Page, StreamSpec, http::testing::ManualClock},
+        domain::{
+            cursor::Position,
+            record::{BrokenItem, Item},
+        },
+    };
 
     fn shown(id: &str, outcome: &'static str, detail: Value, unmapped: &[&str]) -> Previewed {
         let unmapped = unmapped.iter().map(|name| (*name).to_owned()).collect();
@@ -228,10 +252,12 @@ mod tests {
             shown("1", "record", row("EUR", "2027-01-01T00:00:00.000000Z"), &["tags", "notes"]),
             shown("2", "failed", json!("stage: no word"), &[]),
         ];
+        let mut preview = Preview { records: records.into(), full_and_last: true };
         assert_eq!(
-            looked_at(&records, Some(&map), now),
+            looked_at(&preview, Some(&map), now),
             [
                 "2 mapped, 0 ignored, 1 failed",
+                "as many records came as were asked for, and no page follows: if the provider has more, `paginator` looks for it in the wrong place",
                 "1 records have an id that another one has: is primary_key right?",
                 "mapped nowhere: notes (1), tags (2); map them, or list them under `unmapped`",
                 "mapped and empty in all of them: owner; is `from` right?",
@@ -239,7 +265,47 @@ mod tests {
                 "amounts in EUR, USD: sums never mix currencies",
             ]
         );
-        assert_eq!(looked_at(&records[2..], None, now), ["0 mapped, 0 ignored, 1 failed"]);
+        preview = Preview { records: preview.records.split_off(2), full_and_last: false };
+        assert_eq!(looked_at(&preview, None, now), ["0 mapped, 0 ignored, 1 failed"]);
+    }
+
+    /// Gives one page with so many items, and leads on or not.
+    struct Given(usize, bool);
+
+    #[async_trait::async_trait]
+    impl Connector for Given {
+        fn streams(&self) -> &[StreamSpec] {
+            &[]
+        }
+
+        async fn check(&self, _: Arc<TrafficMeter>) -> Result<Identity, ConnectorError> {
+            Ok(Identity { account_id: None, detail: String::new() })
+        }
+
+        async fn pull(&self, request: &PullRequest) -> Result<Page, ConnectorError> {
+            let item = |at: usize| {
+                Item::Broken(BrokenItem { place: format!("item {at}"), text: String::new(), reason: "x".to_owned() })
+            };
+            Ok(Page {
+                items: (0..self.0).map(item).collect(),
+                next: (self.1 && request.position.is_none()).then(|| Position(json!(2))),
+                resumable: false,
+                cursor: None,
+                window: None,
+                provider_total: None,
+                story: String::new(),
+            })
+        }
+    }
+
+    #[tokio::test]
+    async fn only_a_full_page_that_leads_on_to_none_is_told_as_one() {
+        let clock: Arc<dyn Clock> = ManualClock::at("2026-02-01T00:00:00Z");
+        for (items, leads_on, expected) in [(3, false, true), (3, true, false), (2, false, false), (4, false, false)] {
+            let preview = preview(&Given(items, leads_on), None, "1", &clock, "things", 3).await.unwrap();
+            assert_eq!(preview.full_and_last, expected, "{items} items, {leads_on}");
+            assert_eq!(preview.records.len(), items.min(3));
+        }
     }
 
     #[test]

@@ -53,8 +53,10 @@ pub struct Changes {
     pub unchanged: i64,
     /// Of these: mapped to another row.
     pub changed: i64,
-    /// Of these: left out by a rule. Their rows are taken back, and count no more.
+    /// Of these: left out by a rule, and stored. Their rows are taken back, and count no more.
     pub newly_ignored: i64,
+    /// Of these: left out by a rule, as they are by now.
+    pub still_ignored: i64,
     /// Of these: not mapped. They become dead letters, and their rows stay as they are.
     pub newly_failed: i64,
     /// Stored records whose raw event is gone: no version can map them again.
@@ -149,7 +151,9 @@ impl Shadow<'_> {
             let writes = self.decide(&events, &known);
             changes.stored += writes.counts.seen;
             changes.unchanged += writes.counts.unchanged;
-            changes.newly_ignored += writes.counts.ignored;
+            let newly = i64::try_from(writes.left_out.len()).unwrap_or(i64::MAX);
+            changes.newly_ignored += newly;
+            changes.still_ignored += writes.counts.ignored - newly;
             changes.newly_failed += writes.counts.failed;
             changes.changed += writes.counts.updated + writes.counts.created;
             changes.reasons_of(&writes);

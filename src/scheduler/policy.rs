@@ -106,7 +106,8 @@ fn connector(kind: &ErrorKind, progressed: bool) -> Decision {
         ErrorKind::Forbidden => broken(
             status,
             kind.code(),
-            "grant the scopes that the connector's README names, then: tidegate connection check KEY",
+            "grant the scopes that the connector's README names, or correct what `config` names (an account, a folder, a location): it may not exist, or \
+             not be this credential's; then: tidegate connection check KEY",
             Next::Scheduled,
         ),
         ErrorKind::RateLimited { retry_after } => broken(
@@ -299,7 +300,10 @@ mod tests {
     #[test]
     fn only_a_refused_credential_makes_a_connection_need_auth() {
         assert_eq!(decide(&ending(ErrorKind::Unauthorized), false).connection, Some(ConnectionStatus::NeedsAuth));
-        assert_eq!(decide(&ending(ErrorKind::Forbidden), false).connection, None);
+        let forbidden = decide(&ending(ErrorKind::Forbidden), false);
+        assert_eq!(forbidden.connection, None);
+        // Some providers answer 403 for what is not there, so that nobody learns what is.
+        assert!(forbidden.remedy.is_some_and(|text| text.contains("scopes") && text.contains("may not exist")));
     }
 
     #[test]

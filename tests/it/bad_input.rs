@@ -320,6 +320,10 @@ async fn wrong_names_numbers_and_words_are_told_with_what_was_meant() {
         (&["connection", "preview", "acme-hubspot", "--stream", "contact"], &["'contact'", "contacts"]),
         (&["connection", "test-batch", "acme-hubspot", "--count", "0"], &["0"]),
         (&["connection", "preview", "acme-hubspot", "--count", "0"], &["0"]),
+        (
+            &["connection", "preview", "acme-hubspot", "--count", "101"],
+            &["at most 100", "101 are asked for", "test-batch acme-hubspot --count 101"],
+        ),
         (&["normalize", "--connection", "acme-hubsopt"], &[near]),
         (&["normalize", "--stream", "contact"], &["contact"]),
         (&["provider", "show", "hubspt"], &["did you mean 'hubspot'?"]),

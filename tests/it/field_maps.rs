@@ -136,6 +136,11 @@ impl<'d> Book<'d> {
         self.json(&["normalize", "--diff", "--connection", "acme-shop"]).await["diffs"][0].clone()
     }
 
+    async fn diff_of(&self, version: &str) -> Value {
+        let args = ["normalize", "--diff", "--connection", "acme-shop", "--map-version", version];
+        self.json(&args).await["diffs"][0].clone()
+    }
+
     async fn activate(&self, version: &str) -> Value {
         let args = ["normalize", "--activate", "--provider", "shop", "--map-version", version, "--reason", "a test"];
         self.json(&args).await
@@ -205,6 +210,9 @@ async fn tells_what_comes(db: &TestDatabase) {
         let old = shown["records_of_other_versions"].as_i64().unwrap();
         // What is left out was decided by this version, too.
         assert_eq!(old, number("newly_failed"), "{shown}");
+        // What is left out by now is not told as if it were still to come.
+        let once_more = book.diff_of("10").await["streams"][0]["records"].clone();
+        assert_eq!((&once_more["newly_ignored"], &once_more["still_ignored"]), (&json!(0), &told["newly_ignored"]));
         // Again: nothing is done; and a second replay finds everything unchanged (P5).
         assert_eq!(book.activate("10").await["activated"], json!([]));
         let again = book.json(&["normalize", "--replay", "--connection", "acme-shop"]).await["runs"][0].clone();
@@ -243,9 +251,14 @@ on_both_engines!(p16_a_version_waits_until_it_is_activated_and_can_be_taken_back
     let act =
         db.sql.rows("select subject_key, reason from event_admin_actions where action = 'field_map.activate'").await;
     assert_eq!(act, [[Some("shop/jobs".to_owned()), Some("a test".to_owned())]]);
-    // Back to the former one.
+    // Back to the former one, and forth, and back: what is printed says what is done.
     let back = book.activate("9").await;
     assert_eq!(back["activated"][0]["before"], "10", "{back}");
+    for version in ["10", "9"] {
+        let args = ["normalize", "--activate", "--provider", "shop", "--map-version", version, "--reason", "x"];
+        let told = book.yard.home.run_ok(&args).await.stdout;
+        assert!(told.contains("this is put in force now") && !told.contains("nothing was written"), "{told}");
+    }
     assert!(amount().await.starts_with("238"), "{}", amount().await);
     assert_eq!(book.map().await["in_force"], "9");
     // A text that was in force under its version cannot come back as another one.

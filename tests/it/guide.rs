@@ -297,6 +297,27 @@ async fn a_started_connector_folder_validates_at_once_in_every_family() {
     assert_eq!(all.stdout, "42 checked, 0 problems\n", "{all}");
 }
 
+/// What nobody wrote is not there.
+#[tokio::test]
+async fn the_readme_of_a_started_folder_passes_no_check_until_it_is_filled_in() {
+    let home = Home::new();
+    home.run_ok(&["connector", "new", "acme"]).await;
+    let failed = async || {
+        let told = home.run(&["validate", "--conformance", "connectors/acme", "--json"]).await.json();
+        let checks = told["connectors"][0]["checks"].as_array().unwrap().clone();
+        let readme = checks.into_iter().filter(|check| check["id"].as_str().unwrap().starts_with("readme_"));
+        let (failed, passed): (Vec<Value>, Vec<Value>) = readme.partition(|check| check["result"] == "failed");
+        assert!(failed.iter().all(|check| check["remedy"].as_str().unwrap().contains("README.md")), "{failed:#?}");
+        (failed.len(), passed.len())
+    };
+    assert_eq!(failed().await, (8, 0));
+    let readme = home.path().join("connectors/acme/README.md");
+    let text = std::fs::read_to_string(&readme).unwrap();
+    let kept = text.lines().filter(|line| !line.starts_with("What a launch"));
+    std::fs::write(&readme, kept.map(|line| line.replace("CHANGE", "filled in") + "\n").collect::<String>()).unwrap();
+    assert_eq!(failed().await, (0, 8));
+}
+
 #[tokio::test]
 async fn a_connector_folder_that_is_there_is_left_as_it_is() {
     let home = Home::new();

@@ -79,7 +79,7 @@ pub async fn run(app: &App, store: SharedStore, args: &NormalizeArgs, out: Outpu
         return Err(Failure::new(Exit::TryLater, "stopped before anything was activated"));
     }
     if !out.json {
-        app.show(out, &(), |view| print_diff::text(view, &diffs))?;
+        app.show(out, &(), |view| print_diff::text(view, &diffs) + "this is put in force now\n")?;
     }
     let mut activated = Vec::new();
     for target in &targets {

@@ -51,7 +51,7 @@ pub async fn run(app: &App, store: &SharedStore, jobs: &[Job], version: Option<&
         return app.show(out, &document, |_| "no stream has another version of its field map\n".to_owned());
     }
     let diffs = diffs(app, store, &compared).await?;
-    app.show(out, &diff::document(&diffs), |view| diff::text(view, &diffs))?;
+    app.show(out, &diff::document(&diffs), |view| diff::text(view, &diffs) + "nothing was written\n")?;
     let stopped = diffs.iter().flat_map(|diff| &diff.streams).any(|stream| stream.changes.stopped);
     Ok(if stopped { Exit::TryLater } else { Exit::Done })
 }

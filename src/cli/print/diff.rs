@@ -47,7 +47,7 @@ fn by(shift: &Shift) -> Option<String> {
     Some(format!("{}{}", if difference.is_sign_positive() { "+" } else { "" }, difference.normalize()))
 }
 
-/// Everything, for people.
+/// Everything, for people; whether anything is written is for the caller to say.
 pub fn text(view: &View, diffs: &[ConnectionDiff]) -> String {
     let mut out = String::new();
     for diff in diffs {
@@ -56,7 +56,6 @@ pub fn text(view: &View, diffs: &[ConnectionDiff]) -> String {
         }
         out.push_str(&of_metrics(view, diff));
     }
-    out.push_str("nothing was written\n");
     out
 }
 
@@ -69,8 +68,9 @@ fn of_stream(view: &View, diff: &ConnectionDiff, stream: &StreamDiff) -> String 
         plain(&stream.version),
         plain(stream.in_force.as_deref().unwrap_or("none")),
     );
+    let still = if c.still_ignored > 0 { format!(", {} are left out already", c.still_ignored) } else { String::new() };
     out.push_str(&format!(
-        "  stored records: {} looked at, {} change, {} stay, {} would be left out (their rows count no more), {} would fail (their rows stay as they are)\n",
+        "  stored records: {} looked at, {} change, {} stay, {} would be left out (their rows count no more){still}, {} would fail (their rows stay as they are)\n",
         c.stored, c.changed, c.unchanged, c.newly_ignored, c.newly_failed
     ));
     if c.dead_letters > 0 {

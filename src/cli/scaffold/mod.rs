@@ -167,7 +167,7 @@ feeds:
 
 const README: &str = "# NAME
 
-What a launch asks for. Name the page of the provider's documentation for each line, and say what was tried only against fixtures.
+What a launch asks for. Name the page of the provider's documentation for each line. A line that still says CHANGE fails its check.
 
 | | |
 | --- | --- |
@@ -178,9 +178,13 @@ What a launch asks for. Name the page of the provider's documentation for each l
 | Limits | CHANGE |
 | Revocation | CHANGE: where the access is taken back |
 | Manual fallback | CHANGE: which export `tidegate import` takes when the API is away |
+| Tried against | CHANGE: only fixtures, a simulator, a sandbox, a real account; and when |
 
 ## Streams
 | stream | path | cursor |
 | --- | --- | --- |
 | STREAM | CHANGE | CHANGE |
+
+## Pages of the documentation
+CHANGE: their titles or addresses
 ";

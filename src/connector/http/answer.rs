@@ -106,7 +106,8 @@ pub(super) fn refusal(status: u16, asked: &str, body: &[u8], wait: Option<Durati
         300..=399 => (ErrorKind::Rejected, "such an answer was not asked for"),
         _ => (ErrorKind::Rejected, "the request is refused"),
     };
-    let word = error_word(body).map(|word| format!(" ({word})")).unwrap_or_default();
+    // A bare number beside a status would look like another one.
+    let word = error_word(body).map(|word| format!(" (its own code: {word})")).unwrap_or_default();
     ConnectorError::new(kind, format!("{asked} answered {status}{word}: {what}"))
 }
 
@@ -132,6 +133,13 @@ mod tests {
         ] {
             assert_eq!(error_word(body.as_bytes()).as_deref(), expected, "{body}");
         }
+    }
+
+    #[test]
+    fn a_providers_own_code_is_told_as_its_own() {
+        let error = refusal(404, "GET h/p", br#"{"code":400,"errno":111}"#, None);
+        assert_eq!(error.message, "GET h/p answered 404 (its own code: 400): the request is refused");
+        assert_eq!(refusal(404, "GET h/p", b"", None).message, "GET h/p answered 404: the request is refused");
     }
 
     #[test]

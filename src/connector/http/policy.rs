@@ -18,7 +18,9 @@ use crate::connector::{ConnectorError, ErrorKind};
 
 /// Longest wait for a name; the connect time-out bounds the whole.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
-const REMEDY: &str = "if this is meant, name its network in http.allow_private";
+/// What to do where it is meant.
+pub(super) const REMEDY: &str =
+    "if this is meant, name its network in http.allow_private, e.g. TIDEGATE_HTTP__ALLOW_PRIVATE=127.0.0.0/8";
 
 /// A block of addresses, kept as IPv6 bits so that both families compare alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -14,7 +14,7 @@ use super::{
     Action, AllowedHosts, Answer, HttpGate, Judge, LimitKey, Ruling, Seen, Spool, TakenFor, answer, body,
     discreet::Discreet,
     limits::Hold,
-    policy::NameForbidden,
+    policy::{self, NameForbidden},
     redirect,
     retry::Pauses,
     ruling::{refused, ruled_trouble},
@@ -340,9 +340,7 @@ impl HttpGate {
 pub(super) fn trouble(asked: &str, error: reqwest::Error) -> Failure {
     let error = error.without_url();
     if caused_by_policy(&error) {
-        let message = format!(
-            "{asked}: its name leads to no public address; if this is meant, name its network in http.allow_private"
-        );
+        let message = format!("{asked}: its name leads to no public address; {}", policy::REMEDY);
         return Failure::Final(ConnectorError::new(ErrorKind::Policy, message));
     }
     if error.is_builder() {

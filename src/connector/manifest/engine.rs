@@ -119,7 +119,11 @@ impl Scope {
         };
         let mut context = Context::new(self.now, &self.nothing).with(Variable::Parameters, &template.parameters);
         for (variable, value) in &self.parts {
-            context = context.with(*variable, value);
+            context = match variable {
+                // The wire does not keep how a provider writes a header's name.
+                Variable::Headers => context.with_any_case(*variable, value),
+                _ => context.with(*variable, value),
+            };
         }
         how(&template.compiled, &context.with_slice(&slice).with_extra(&self.given)).map_err(|fault| {
             let message = format!("the template at {} fails: {fault}", template.place);

@@ -334,7 +334,11 @@ impl Connector for ManifestConnector {
                 let found = path.iter().try_fold(&body, |at, step| at.get(step));
                 let id = found.filter(|id| id.is_string() || id.is_number()).map(python::to_text);
                 if id.is_none() {
-                    let message = format!("{}: the answer has no account id at '{}'", answer.asked, path.join("."));
+                    let message = format!(
+                        "{}: the answer has no account id at '{}'; the credential may not have been recognised (some providers answer this to anybody), or the id stands elsewhere",
+                        answer.asked,
+                        path.join(".")
+                    );
                     return Err(ConnectorError::new(ErrorKind::Decode, message));
                 }
                 id

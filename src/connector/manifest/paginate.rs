@@ -182,6 +182,27 @@ mod tests {
     }
 
     #[test]
+    fn a_header_is_found_however_its_name_is_written() {
+        let mut engine = Engine::new();
+        let have = [("x-nextpage", "7"), ("link", "</x?page=2>; rel=\"next\"")];
+        let have: BTreeMap<_, _> = have.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let scope = Scope::new(crate::domain::clock::Timestamp::from_micros(0).unwrap(), &Arc::new(json!({})))
+            .with("headers", &Arc::new(headers(&have)));
+        for (template, value) in [
+            ("{{ headers['x-nextpage'] }}", "7"),
+            ("{{ headers['X-NextPage'] }}", "7"),
+            ("{{ headers.get('X-NEXTPAGE') }}", "7"),
+            ("{{ 'X-NextPage' in headers }}", "True"),
+            ("{{ headers['x-next'] }}", ""),
+            ("{{ headers['link']['next']['url'] }}", "/x?page=2"),
+            ("{{ headers['Link'] }}", "</x?page=2>; rel=\"next\""),
+        ] {
+            let template = engine.compile(template, "x", &Arc::new(json!({}))).unwrap();
+            assert_eq!(engine.text(&template, &scope).unwrap(), value, "{}", template.source());
+        }
+    }
+
+    #[test]
     fn a_token_that_reads_like_nothing_still_leads_on() {
         let tokens = [json!("0"), json!("false"), json!("{}"), json!(7), json!({"a": 1})];
         let ends = [json!(null), json!(""), json!(0), json!(false), json!([]), json!({})];

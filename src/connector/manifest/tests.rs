@@ -251,6 +251,17 @@ async fn slices_are_asked_one_by_one_and_the_cursor_moves_at_their_ends() {
 }
 
 #[tokio::test]
+async fn a_start_date_is_read_as_a_time_as_a_day_and_in_the_cursors_own_form() {
+    for start in ["2026-01-25T00:00:00Z", "2026-01-25T02:00:00+02:00", "2026-01-25", "1769299200000"] {
+        let server = RawServer::start(vec![answer(200, "", r#"{"data":[]}"#)]).await;
+        let millis = STEPPED.replace("%Y-%m-%dT%H:%M:%SZ", "%ms");
+        let connector = connector(&manifest("", &millis), json!({"base_url": server.base, "start_date": start}));
+        drain(&connector, request("things", SyncMode::Incremental, None)).await.unwrap();
+        assert!(server.seen()[0].contains("from=1769299200000&"), "{start}: {}", server.seen()[0]);
+    }
+}
+
+#[tokio::test]
 async fn the_cursor_never_lies_before_the_one_that_was_given() {
     let server =
         RawServer::start(vec![answer(200, "", r#"{"data":[{"id":1,"changed":"2026-01-29T12:00:00Z"}]}"#)]).await;
@@ -278,6 +289,14 @@ async fn check_asks_who_we_are_or_reads_one_record() {
     assert_eq!(identity.account_id.as_deref(), Some("4711"));
     assert!(server.seen()[0].starts_with("GET /account-info/v3/details "), "{}", server.seen()[0]);
     assert!(server.seen()[0].contains("authorization: Bearer tok-1"));
+
+    // What a provider answers to anybody names no account.
+    let server = RawServer::start(vec![answer(200, "", r#"{"accountType":"STANDARD"}"#)]).await;
+    let config = json!({"base_url": server.base, "start_date": "2026-01-01T00:00:00Z"});
+    let error = connector(HUBSPOT, config).check(Arc::default()).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Decode);
+    let parts = ["no account id at 'portalId'", "the credential may not have been recognised"];
+    assert!(parts.iter().all(|part| error.message.contains(part)), "{error}");
 
     let server = RawServer::start(vec![answer(401, "", "{}")]).await;
     let plain = connector(&manifest("", ""), json!({"base_url": server.base}));

@@ -20,7 +20,8 @@ pub(super) fn item<'a>(of: &Val<'a>, key: &Val<'_>) -> Result<Option<Val<'a>>, F
         Val::Json(Value::Object(fields)) => key.as_text().and_then(|key| fields.get(key)).map(Val::of),
         Val::Json(Value::Array(items)) => at(key, items.len()).and_then(|at| items.get(at)).map(Val::of),
         Val::AnyCase(Value::Object(fields)) => key.as_text().and_then(|key| {
-            fields.iter().find(|(have, _)| have.eq_ignore_ascii_case(key)).map(|(_, value)| Val::of(value))
+            let any = || fields.iter().find(|(have, _)| have.eq_ignore_ascii_case(key)).map(|(_, value)| value);
+            fields.get(key).or_else(any).map(Val::of)
         }),
         Val::Slice(slice) => key.as_text().and_then(|key| slice.all.get(key)).map(Val::of),
         Val::List(items) => {

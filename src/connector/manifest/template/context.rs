@@ -93,7 +93,7 @@ impl<'a> Context<'a> {
         self
     }
 
-    /// Adds a map whose keys are found in any case (the headers of an answer in an error filter).
+    /// Adds a map whose keys are found in any case, the exact one first: the headers of an answer.
     #[must_use]
     pub fn with_any_case(mut self, variable: Variable, value: &'a Value) -> Self {
         self.parts[variable as usize] = Some(Part::AnyCase(value));
