@@ -23,6 +23,12 @@ pub const ACME_TOKEN: &str = "pat-sim-acme-0001";
 pub const BRIGHT_TOKEN: &str = "pat-sim-bright-0002";
 /// The accounts' ids at the simulated provider.
 pub const ACME_PORTAL: &str = "4711";
+
+/// Whether a text names an account: the number as a word of its own, for ids and times are made of digits, too.
+pub fn names_account(text: &str, portal: &str) -> bool {
+    text.split(|c: char| !c.is_alphanumeric()).any(|word| word == portal)
+}
+
 pub const BRIGHT_PORTAL: &str = "4712";
 
 /// The example of signatures that is shipped.
