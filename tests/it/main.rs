@@ -80,6 +80,7 @@ mod quality_isolation;
 mod redacted;
 #[cfg(test)]
 mod resume;
+#[cfg(test)]
 mod retention;
 #[cfg(test)]
 mod runbook;
