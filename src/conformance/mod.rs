@@ -17,6 +17,7 @@ mod pages;
 mod play;
 mod play_faults;
 mod play_shape;
+mod play_shift;
 mod play_time;
 mod provider;
 mod readme;
@@ -30,6 +31,8 @@ mod setup;
 mod testing;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_paging;
 mod walk;
 mod world;
 

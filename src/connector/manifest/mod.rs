@@ -77,6 +77,7 @@ pub mod template;
 mod transform;
 pub mod trial;
 mod trial_grant;
+mod trial_paging;
 
 use std::sync::Arc;
 

@@ -134,7 +134,11 @@ fn bound(engine: &Engine, bound: &Bound, own: &Format, scope: &Scope) -> Result<
     Ok(at)
 }
 
-fn duration(engine: &Engine, template: &Template, scope: &Scope) -> Result<Duration, ConnectorError> {
+/// Reads a duration.
+///
+/// # Errors
+/// [`ErrorKind::Settings`] when it renders to none.
+pub(super) fn duration(engine: &Engine, template: &Template, scope: &Scope) -> Result<Duration, ConnectorError> {
     Duration::parse(&engine.text(template, scope)?).ok_or_else(|| {
         let message = format!("'{}' gives no ISO 8601 duration such as P1D", template.source());
         ConnectorError::new(ErrorKind::Settings, message)
