@@ -1,7 +1,7 @@
 //! Listings that move while they are read, tokens that the last record is, and what is told of a listing that cannot be played.
 
 use super::{
-    Scenario,
+    Outcome, Scenario,
     testing::{BEARER, Folder},
     tests::{failed, failures},
 };
@@ -66,4 +66,15 @@ async fn a_stop_condition_that_no_fixture_can_fulfil_is_told_with_what_it_needs(
         found.iter().any(|(id, why)| id == "simulated" && why.contains("compare last_page_size with 0")),
         "{found:#?}"
     );
+}
+
+#[test]
+fn an_address_of_the_manifest_is_told_whole_and_that_of_the_simulated_provider_as_it_was_meant() {
+    for (reason, told) in [
+        ("'http://127.0.0.1:8055' is asked without TLS", "'http://127.0.0.1:8055' is asked without TLS"),
+        ("http://127.0.0.1:4711/https/api.acme.example/v1: 500", "http://api.acme.example/v1: 500"),
+    ] {
+        let Outcome::Failed { reason, .. } = Outcome::failed(reason, "x") else { panic!() };
+        assert_eq!(reason, told);
+    }
 }
