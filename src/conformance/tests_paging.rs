@@ -68,6 +68,29 @@ async fn a_stop_condition_that_no_fixture_can_fulfil_is_told_with_what_it_needs(
     );
 }
 
+#[tokio::test]
+async fn an_address_that_each_installation_has_for_itself_is_no_missing_one() {
+    let own = Folder::of("token", BEARER).with(&[
+        ("https://api.acme.example/v1", "\"{{ config['base_url'] }}/v1\""),
+        ("required: [start_date]", "required: [start_date, base_url]"),
+        ("      start_date: { type: string }", "      start_date: { type: string }\n      base_url: { type: string }"),
+    ]);
+    assert_eq!(failures(&own, true).await, []);
+    let optional = own.with(&[("required: [start_date, base_url]", "required: [start_date]")]);
+    assert!(failures(&optional, true).await.iter().any(|(id, _)| id == "hosts"));
+}
+
+#[tokio::test]
+async fn a_stamp_that_is_null_until_the_first_edit_is_read_with_the_one_of_the_making_beside_it() {
+    let coalesced = "    primary_key: [id]\n    transformations:\n      - type: AddFields\n        fields:\n          - { path: [changed_at], value: \"{{ record['updated_at'] or record['created_at'] }}\", value_type: string }";
+    let folder = Folder::of("token", BEARER).with(&[
+        ("    primary_key: [id]", coalesced),
+        ("cursor_field: updated_at", "cursor_field: changed_at"),
+        ("          since: ", "          \"filter[_or][0][updated_at][_gte]\": \"{{ stream_interval['start_time'] }}\"\n          \"filter[_or][1][created_at][_gte]\": "),
+    ]);
+    assert_eq!(failed(&folder.play(Scenario::ALL).await), []);
+}
+
 #[test]
 fn an_address_of_the_manifest_is_told_whole_and_that_of_the_simulated_provider_as_it_was_meant() {
     for (reason, told) in [
