@@ -10,6 +10,7 @@ use super::{
     exit::Exit,
     failure::Failure,
     print::{Output, conformance::report},
+    validate::{self, Kind},
 };
 use crate::{
     conformance::{self, score},
@@ -30,7 +31,14 @@ pub async fn run(app: &App, args: &ValidateArgs, out: Output) -> Done {
         take(app.load_catalogue());
     }
     for path in &args.paths {
-        take(Catalogue::read_path(path));
+        let Kind::Connectors(folder) = validate::kind(path) else {
+            return Err(Failure::usage(format!(
+                "{}: neither a connector folder nor a file of one, and --conformance checks those",
+                path.display()
+            ))
+            .remedy(format!("leave it out here, and check it by itself: tidegate validate {}", path.display())));
+        };
+        take(Catalogue::read_path(&folder));
     }
     if folders.is_empty() && problems.is_empty() {
         return Err(Failure::usage("there is no connector folder to check")

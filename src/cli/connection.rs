@@ -152,7 +152,7 @@ pub fn connector_failure(error: &ConnectorError) -> Failure {
         false,
     );
     let exit = match &error.kind {
-        ErrorKind::Settings => Exit::Usage,
+        ErrorKind::Settings | ErrorKind::CursorUnfit => Exit::Usage,
         ErrorKind::Policy | ErrorKind::Vault => Exit::Unsafe,
         ErrorKind::RateLimited { .. } | ErrorKind::Unavailable => Exit::TryLater,
         ErrorKind::Unauthorized

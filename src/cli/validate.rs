@@ -34,7 +34,7 @@ struct Findings {
 }
 
 /// What a path is taken for.
-enum Kind {
+pub(super) enum Kind {
     /// A connector folder, a directory of them, or a file of one.
     Connectors(PathBuf),
     Settings,
@@ -224,7 +224,7 @@ fn providers(catalogue: &Catalogue, found: &[LoadProblem]) -> Vec<String> {
     catalogue.folders().filter(|_| found.is_empty()).map(|folder| folder.provider_key.clone()).collect()
 }
 
-fn kind(path: &Path) -> Kind {
+pub(super) fn kind(path: &Path) -> Kind {
     if path.is_dir() {
         return Kind::Connectors(path.to_owned());
     }

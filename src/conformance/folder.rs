@@ -83,10 +83,18 @@ fn hosts(manifest: &Manifest) -> Outcome {
         None
     });
     let named = manifest.bases().iter().any(|base| base.contains("https://"));
+    let specification = manifest.specification();
+    let required = specification.get("required").and_then(Value::as_array);
+    let own = required.is_some_and(|required| required.iter().any(|name| name == "base_url"));
+    if wrong.is_none() && !named && own && manifest.bases().iter().any(|base| base.contains("base_url")) {
+        return Outcome::not_applicable(
+            "each installation has an address of its own: a connection gives it as base_url",
+        );
+    }
     let wrong = wrong.or_else(|| (!named).then(|| "no address of the provider stands in the manifest".to_owned()));
     Outcome::unless(
         wrong,
-        "write the provider's address into url_base (or as the default of an option), or into x-tidegate.environments",
+        "write the provider's address into url_base (or as the default of an option), or into x-tidegate.environments; where each installation has its own, require the option base_url",
     )
 }
 

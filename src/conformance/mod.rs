@@ -17,6 +17,7 @@ mod pages;
 mod play;
 mod play_faults;
 mod play_shape;
+mod play_shift;
 mod play_time;
 mod provider;
 mod readme;
@@ -30,6 +31,8 @@ mod setup;
 mod testing;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_paging;
 mod walk;
 mod world;
 
@@ -67,12 +70,19 @@ impl Outcome {
     }
 }
 
-/// Addresses as they were meant: the port of this machine is another each time.
+/// Addresses as they were meant: the port of the simulated provider is another each time. One that the manifest itself names stays.
 fn without_detour(reason: &str) -> String {
-    let mut out = String::new();
-    for (at, part) in reason.split("127.0.0.1:").enumerate() {
-        let rest = if at == 0 { part } else { part.split_once('/').map_or(part, |(_, rest)| rest) };
-        out.push_str(if at == 0 { rest } else { rest.trim_start_matches("https/").trim_start_matches("http/") });
+    let mut parts = reason.split("127.0.0.1:");
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let behind = part.trim_start_matches(|c: char| c.is_ascii_digit());
+        match behind.strip_prefix("/https/").or_else(|| behind.strip_prefix("/http/")) {
+            Some(meant) => out.push_str(meant),
+            None => {
+                out.push_str("127.0.0.1:");
+                out.push_str(part);
+            }
+        }
     }
     out
 }

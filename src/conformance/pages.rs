@@ -8,7 +8,10 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde_json::{Value, json};
 use url::Url;
 
-use super::sample::{Pointer, at_pointer, get, leaves};
+use super::{
+    sample::{Pointer, Sample, at_pointer, get, leaves},
+    setup::begin,
+};
 use crate::connector::manifest::{
     python,
     trial::{Paging, Profile, Trial},
@@ -63,12 +66,23 @@ const NEXT: &str = "conformance_page";
 /// A request that nobody sends: only what the manifest would make of its answer counts.
 const NOWHERE: &str = "https://provider.example.test/x";
 
+/// So many records, from that number on.
+fn made(sample: &Sample, from: u64, count: usize) -> Vec<Value> {
+    (from..from + count as u64).map(|number| sample.record(number, Some(begin()))).collect()
+}
+
 impl Pages {
     /// Finds out from fixture pages how a listing is to look: those that hold records, and all of them.
     ///
     /// # Errors
     /// Why that cannot be found out, as a sentence.
-    pub fn of(trial: &Arc<Trial>, profile: &Profile, bodies: &[Value], all: &[Value]) -> Result<Self, String> {
+    pub fn of(
+        trial: &Arc<Trial>,
+        profile: &Profile,
+        bodies: &[Value],
+        all: &[Value],
+        sample: &Sample,
+    ) -> Result<Self, String> {
         let path = trial.record_path().ok_or("the records lie at no plain path")?;
         let first = bodies.first().ok_or("no page of the fixtures holds a record")?;
         let listed = |body: &&Value| get(body, &path).is_some_and(Value::is_array);
@@ -96,24 +110,35 @@ impl Pages {
             |body: &&Value| trial.records(body).is_ok_and(|records| records.is_empty()) && token(body).is_none();
         pages.nothing = all.iter().find(empty).cloned();
         pages.closing = bodies.iter().filter(listed).find(|body| token(body).is_none()).cloned();
-        match bodies.iter().filter(listed).find_map(|body| Some((body, token(body)?))) {
+        let leading = bodies.iter().filter(listed).find_map(|body| Some((body.clone(), token(body)?)));
+        // Where a short page is the last one, only a full one leads on: no fixture needs to hold so many records.
+        let size = profile.full_page.or(trial.page_size().and_then(|size| usize::try_from(size).ok()));
+        let full = || {
+            let mut body = bodies.iter().find(listed)?.clone();
+            pages.put(&mut body, &made(sample, 0, size.filter(|_| profile.by_last_size)?));
+            let token = token(&body)?;
+            Some((body, token))
+        };
+        match leading.or_else(full) {
             Some((body, token)) => {
-                pages.leading = body.clone();
+                pages.leading = body;
                 pages.mark = pages
-                    .mark(&python::to_text(&token))
+                    .mark(&python::to_text(&token), sample)
                     .ok_or("what leads on to the next page is found neither in the page nor in its last record")?;
             }
             None => {
-                pages.mark = pages.header_mark(&profile.paging_headers).ok_or(
-                    "no page of the fixtures leads on to a next one: keep a first page that does, and a last one that does not",
-                )?;
+                pages.mark = pages.header_mark(&profile.paging_headers).ok_or(if profile.by_last_size {
+                    "no page of the fixtures leads on to a next one, since stop_condition counts the records of a page: compare last_page_size with 0, or with the number of a full page"
+                } else {
+                    "no page of the fixtures leads on to a next one: keep a first page that does, and a last one that does not"
+                })?;
             }
         }
         Ok(pages)
     }
 
     /// Where that token comes from.
-    fn mark(&self, token: &str) -> Option<Mark> {
+    fn mark(&self, token: &str, sample: &Sample) -> Option<Mark> {
         let body = &self.leading;
         let inside = |pointer: &Pointer| pointer.starts_with(&self.path) && pointer.len() > self.path.len();
         let outside: Vec<Pointer> = leaves(body).into_iter().filter(|pointer| !inside(pointer)).collect();
@@ -143,6 +168,10 @@ impl Pages {
         }
         // The last record itself is the token: other records lead elsewhere.
         let records = self.records_of(body);
+        let others = made(sample, 1, records.len());
+        if self.told(body, &others).is_some_and(|other| python::to_text(&other) != token) {
+            return Some(Mark::Nothing);
+        }
         let fewer = &records[..records.len().saturating_sub(1)];
         if fewer.last().is_some() && self.told(body, fewer).is_some_and(|other| python::to_text(&other) != token) {
             return Some(Mark::Nothing);

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    Outcome, Scenario, play_faults, play_shape, play_time,
-    provider::{Order, Quirks, Row},
+    Outcome, Scenario, play_faults, play_shape, play_shift, play_time,
+    provider::{Quirks, Row},
     setup::Setup,
     walk::{Ran, Walk},
 };
@@ -30,8 +30,8 @@ pub async fn play(scenario: Scenario, setup: &Setup<'_>) -> Outcome {
         Scenario::RepeatedPage => repeated(setup).await,
         Scenario::NextPastTheEnd => past_the_end(setup).await,
         Scenario::SilentPageCap => capped(setup).await,
-        Scenario::ShiftedByDeletion => shifted(setup, true).await,
-        Scenario::ShiftedByAddition => shifted(setup, false).await,
+        Scenario::ShiftedByDeletion => play_shift::deletion(setup).await,
+        Scenario::ShiftedByAddition => play_shift::addition(setup).await,
         Scenario::RelativeNextAddress => relative(setup).await,
         Scenario::UnknownParametersRefused => strict(setup).await,
         Scenario::CursorTies => play_time::ties(setup).await,
@@ -204,37 +204,6 @@ async fn capped(setup: &Setup<'_>) -> Found {
         }
         None => None,
     })
-}
-
-async fn shifted(setup: &Setup<'_>, deletion: bool) -> Found {
-    if !matches!(setup.profile.paging, Paging::Offset | Paging::Page) {
-        return Err(Outcome::not_applicable("pages are not found by counting records"));
-    }
-    let order = match (deletion, setup.profile.ordered) {
-        (_, true) => Order::Oldest,
-        (true, false) => Order::Made,
-        (false, false) => Order::Newest,
-    };
-    let now = super::setup::begin();
-    let cursor = setup.cursor();
-    let event: super::provider::Event = std::sync::Arc::new(move |world, sample| {
-        if deletion {
-            if let Some(row) = world.rows.first_mut() {
-                row.gone = true;
-            }
-        } else {
-            world.add(sample, cursor.then_some(now));
-        }
-    });
-    let quirks = Quirks { order, event: Some((1, event)), ..Quirks::default() };
-    let mut walk = walk(setup, setup.rows(setup.three_pages()), quirks)?;
-    let ran = walk.run(None).await;
-    let wrong = ran.broken.clone().or_else(|| ran.error.as_ref().map(|error| format!("the run failed: {error}")));
-    if wrong.is_some() {
-        return Ok(wrong);
-    }
-    let after = if deletion { "a deletion while it was read" } else { "an addition while it was read" };
-    Ok(recovers(&mut walk, after).await)
 }
 
 async fn relative(setup: &Setup<'_>) -> Found {

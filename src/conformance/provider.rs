@@ -102,7 +102,7 @@ impl Provider {
         world.listed += 1;
         self.clock.advance(world.quirks.takes);
         if let Some((after, event)) = world.quirks.event.clone()
-            && at >= after
+            && world.shown >= after
         {
             world.quirks.event = None;
             event(&mut world, &self.sample);
@@ -161,7 +161,7 @@ impl Provider {
     fn page(&self, world: &mut World, asked: &Asked, at: u32) -> Result<Canned, String> {
         let told = world.told.clone();
         let partition = self.partition(world, &told.partition);
-        let size = told.size.and_then(|size| usize::try_from(size).ok()).unwrap_or(USUAL);
+        let size = told.size.and_then(|size| usize::try_from(size).ok()).or(self.profile.full_page).unwrap_or(USUAL);
         let size = world.quirks.cap.map_or(size, |cap| size.min(cap)).max(1);
         if world.quirks.repeats
             && let Some((body, headers)) = world.repeated.clone()
@@ -199,6 +199,7 @@ impl Provider {
             (shown, upto) = (&listing[..0], from);
         }
         let records: Vec<Value> = shown.iter().map(|at| world.rows[*at].raw.clone()).collect();
+        world.shown += u32::from(!records.is_empty());
         let by_token = matches!(self.profile.paging, Paging::Token | Paging::Link);
         let more = upto < listing.len()
             || by_token

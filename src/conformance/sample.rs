@@ -14,6 +14,8 @@ use crate::{
 
 /// Keys of made-up records begin here.
 const FIRST_KEY: u64 = 900_000_000;
+/// How long before the trials begin what a token is made of lies, where it is a time.
+const AGE: std::time::Duration = std::time::Duration::from_secs(86_400);
 /// So many shapes of the fixtures are used in turn.
 const SHAPES: usize = 4;
 
@@ -26,6 +28,8 @@ struct Shape {
     raw: Value,
     key: Pointer,
     stamp: Option<Pointer>,
+    /// Further fields that the next page's token is made of, where it is made of the last record.
+    follows: Vec<Pointer>,
 }
 
 /// Makes records.
@@ -46,12 +50,17 @@ impl Sample {
         cursor: bool,
         partition: &Map<String, Value>,
     ) -> Result<Self, String> {
-        let records = pages.iter().flat_map(|page| trial.records(page).unwrap_or_default());
+        let records = pages
+            .iter()
+            .flat_map(|page| trial.records(page).unwrap_or_default().into_iter().map(move |raw| (page, raw)));
         let mut shapes = Vec::new();
         let mut why = "no page of the fixtures holds a record".to_owned();
-        for raw in records {
+        for (page, raw) in records {
             match shape(trial, raw, key, cursor, partition) {
-                Ok(shape) => shapes.push(shape),
+                Ok(mut shape) => {
+                    shape.follows = follows(trial, page, &shape);
+                    shapes.push(shape);
+                }
                 Err(reason) => why = reason,
             }
         }
@@ -66,6 +75,11 @@ impl Sample {
         let mut raw = shape.raw.clone();
         if let Some(key) = at_pointer(&mut raw, &shape.key) {
             *key = fresh(key, number);
+        }
+        for pointer in &shape.follows {
+            if let Some(value) = at_pointer(&mut raw, pointer) {
+                *value = following(&self.trial, value, number);
+            }
         }
         if let Some(pointer) = &shape.stamp
             && let Some(stamp) = at_pointer(&mut raw, pointer)
@@ -137,7 +151,44 @@ fn shape(
         read(&other).is_some_and(|record| record.external_id.is_some_and(|other| other != id))
     });
     let key = found.ok_or("no field of the provider's record changes the primary key")?;
-    Ok(Shape { raw, key, stamp })
+    Ok(Shape { raw, key, stamp, follows: Vec::new() })
+}
+
+/// The fields beside key and time that move the next page's token when the record is a page's last one.
+fn follows(trial: &Trial, page: &Value, shape: &Shape) -> Vec<Pointer> {
+    let Some(path) = trial.record_path() else { return Vec::new() };
+    let token = |raw: &Value| {
+        let mut body = page.clone();
+        *at_pointer(&mut body, &path)? = json!([raw]);
+        trial.cursor_value(&body)
+    };
+    let Some(usual) = token(&shape.raw) else { return Vec::new() };
+    let moves = |pointer: &Pointer| {
+        let mut other = shape.raw.clone();
+        let Some(value) = at_pointer(&mut other, pointer) else { return false };
+        if value.is_null() || value.is_boolean() {
+            return false;
+        }
+        *value = following(trial, value, 7);
+        token(&other).is_some_and(|token| token != usual)
+    };
+    let others = leaves(&shape.raw).into_iter().filter(|way| *way != shape.key && Some(way) != shape.stamp.as_ref());
+    others.filter(moves).collect()
+}
+
+/// Another value of the same kind that stands in the order of the numbers.
+fn following(trial: &Trial, value: &Value, number: u64) -> Value {
+    if trial.instant(value).is_some() {
+        let at = super::setup::begin().minus(AGE).plus(std::time::Duration::from_secs(number));
+        if let Some(stamp) = trial.stamp_like(value, at) {
+            return stamp;
+        }
+    }
+    match fresh(value, number) {
+        // What stands in front decides the order of texts.
+        Value::String(text) if !text.bytes().all(|byte| byte.is_ascii_digit()) => json!(format!("{number:09}-{text}")),
+        other => other,
+    }
 }
 
 /// Another value of the same kind.

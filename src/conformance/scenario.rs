@@ -143,7 +143,7 @@ impl Scenario {
                 "no response filter may ignore 403 or 404 on a listing; where a parent's child may be gone, ignore by the words of that one error"
             }
             Self::SilentPageCap => {
-                "say the documented maximum in x-tidegate.max_page_size and ask for no more; or say x-tidegate.total, or leave page_size out"
+                "say the documented maximum in x-tidegate.max_page_size and ask for no more; or say x-tidegate.total, or leave page_size out; a stop_condition by last_page_size compares with 0"
             }
             Self::ObjectOrEmptyList => {
                 "take nothing by its place in the list of records: use last_record, and let paging end when there is none"
@@ -154,8 +154,11 @@ impl Scenario {
             Self::ShortLivedToken => {
                 "let the manifest fetch or sign the token (expires_in, expiration_duration, token_duration), shorter than it is good for"
             }
-            Self::ShiftedByDeletion | Self::ShiftedByAddition => {
-                "page by a token if the provider has one; else sort by the cursor, ascending, and say ordered_by_cursor with total; else a lookback_window longer than a pull takes"
+            Self::ShiftedByDeletion => {
+                "page by a token if the provider has one; else name the provider's own count in x-tidegate.total; a lookback_window reaches no record that is older than it"
+            }
+            Self::ShiftedByAddition => {
+                "let the cursor follow the time of the last change, and requests ask from the cursor on: then what was added comes with the next run"
             }
             Self::NewestFirst => {
                 "do not say ordered_by_cursor, unless the request itself sorts by the cursor, ascending"

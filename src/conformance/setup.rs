@@ -144,7 +144,7 @@ impl<'s> Setup<'s> {
         let partition = first.ok_or("its parents' fixtures give no partition")?.partition;
         let sample =
             Sample::of(&trial, &bodies, &profile.spec.primary_key, profile.spec.cursor_field.is_some(), &partition)?;
-        let pages = Pages::of(&trial, &profile, &bodies, &all)?;
+        let pages = Pages::of(&trial, &profile, &bodies, &all, &sample)?;
         let reach = trial.reach(now).map_err(|error| error.message)?;
         let mut setup = Self {
             manifest: manifest.clone(),
@@ -268,7 +268,7 @@ impl<'s> Setup<'s> {
 
     /// Records of a page.
     pub fn page(&self) -> usize {
-        let size = self.trial.page_size().and_then(|size| usize::try_from(size).ok());
+        let size = self.trial.page_size().and_then(|size| usize::try_from(size).ok()).or(self.profile.full_page);
         match (self.profile.paging, self.limit()) {
             (Paging::None, _) => 5,
             (_, Some(limit)) => size.map_or(USUAL, |size| size.min(limit)),

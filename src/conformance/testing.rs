@@ -137,6 +137,16 @@ pub fn family(name: &str) -> (&'static str, &'static str, &'static str) {
             r#", "has_more": true"#,
             r#", "has_more": false"#,
         ),
+        "last_record_by_another_field" => (
+            r#"{ type: DefaultPaginator, page_size_option: { type: RequestOption, inject_into: request_parameter, field_name: limit }, page_token_option: { type: RequestOption, inject_into: request_parameter, field_name: "filter[lead][_gt]" }, pagination_strategy: { type: CursorPagination, page_size: 3, cursor_value: "{{ last_record['lead'] }}", stop_condition: "{{ last_page_size == 0 }}" } }"#,
+            "",
+            "",
+        ),
+        "last_record_until_a_short_page" => (
+            r#"{ type: DefaultPaginator, page_token_option: { type: RequestOption, inject_into: request_parameter, field_name: after }, pagination_strategy: { type: CursorPagination, cursor_value: "{{ last_record['id'] }}", stop_condition: "{{ last_page_size < 20 }}" } }"#,
+            "",
+            "",
+        ),
         "counter" => (
             r#"{ type: DefaultPaginator, page_token_option: { type: RequestOption, inject_into: request_parameter, field_name: page }, pagination_strategy: { type: CursorPagination, page_size: 3, cursor_value: "{{ response.page + 1 }}", stop_condition: "{{ response.page >= response.pages }}" } }"#,
             r#", "page": 1, "pages": 2"#,

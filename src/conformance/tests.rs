@@ -8,7 +8,7 @@ use super::{
 use crate::connector::registry::Catalogue;
 
 /// The scenarios that failed, with their reasons.
-fn failed(told: &[(Scenario, Outcome)]) -> Vec<(Scenario, String)> {
+pub(super) fn failed(told: &[(Scenario, Outcome)]) -> Vec<(Scenario, String)> {
     let failed = told.iter().filter_map(|(scenario, outcome)| match outcome {
         Outcome::Failed { reason, .. } => Some((*scenario, reason.clone())),
         Outcome::Passed | Outcome::NotApplicable { .. } => None,
@@ -31,6 +31,9 @@ async fn a_right_connector_of_each_paging_family_passes_but_for_what_its_provide
         ("header_token", vec![]),
         ("header_in_an_address", vec![]),
         ("last_record", vec![]),
+        ("last_record_by_another_field", vec![]),
+        // A shorter page ends it, whoever made it shorter.
+        ("last_record_until_a_short_page", vec![SilentPageCap]),
         ("counter", vec![]),
         // Counting records loses what moves (an edited record leaves the window), and a short page is the last one.
         ("page", vec![LateEdit, SilentPageCap, ShiftedByDeletion]),
@@ -236,7 +239,7 @@ async fn every_scenario_fails_a_connector_that_is_wrong_in_it() {
 }
 
 /// Checks of a whole folder that failed.
-async fn failures(folder: &Folder, write: bool) -> Vec<(String, String)> {
+pub(super) async fn failures(folder: &Folder, write: bool) -> Vec<(String, String)> {
     let (_dir, catalogue) = folder.load();
     let report = examine(catalogue.folder("acme").unwrap(), write).await.unwrap();
     report.failures().map(|(check, reason, _)| (check.id.clone(), reason.to_owned())).collect()
@@ -280,7 +283,10 @@ async fn a_folder_passes_whole_and_each_static_check_can_fail() {
     assert_eq!(unseen.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>(), ["fixtures_replayed"], "{unseen:#?}");
 }
 
-/// The kit over what is shipped: the score beside each folder is true, and nothing fails.
+/// What a shipped connector cannot do, since its provider does not: pages are found by counting, and nothing tells how many there are.
+const LACKS: [(&str, &str); 1] = [("google-search-console", "shifted_by_deletion")];
+
+/// The kit over what is shipped: the score beside each folder is true, and nothing fails but what a provider lacks.
 #[tokio::test]
 async fn every_shipped_connector_conforms_and_its_score_is_true() {
     let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("connectors");
@@ -289,7 +295,8 @@ async fn every_shipped_connector_conforms_and_its_score_is_true() {
     let mut wrong = Vec::new();
     for folder in catalogue.folders() {
         let report = examine(folder, false).await.unwrap();
-        wrong.extend(report.failures().map(|(check, reason, remedy)| {
+        let lacks = |check: &str| LACKS.contains(&(folder.provider_key.as_str(), check));
+        wrong.extend(report.failures().filter(|(check, ..)| !lacks(&check.id)).map(|(check, reason, remedy)| {
             format!(
                 "{} {}: {}: {reason} ({remedy})",
                 folder.provider_key,

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::{
     clock::TrialClock,
+    connection::Connection,
     provider::{Provider, Quirks, Row},
     setup::{Setup, connect, request},
 };
@@ -70,6 +71,24 @@ impl<'s> Walk<'s> {
         quirks: Quirks,
         change: impl FnOnce(&mut Provider),
     ) -> Result<Self, String> {
+        Self::made(setup, &setup.connection, rows, quirks, change)
+    }
+
+    /// As [`Walk::new`], with a connection of its own.
+    ///
+    /// # Errors
+    /// The connection cannot be made.
+    pub fn by(setup: &'s Setup<'s>, connection: &Connection, rows: Vec<Row>, quirks: Quirks) -> Result<Self, String> {
+        Self::made(setup, connection, rows, quirks, |_| {})
+    }
+
+    fn made(
+        setup: &'s Setup<'s>,
+        connection: &Connection,
+        rows: Vec<Row>,
+        quirks: Quirks,
+        change: impl FnOnce(&mut Provider),
+    ) -> Result<Self, String> {
         let clock = Arc::clone(&setup.clock);
         clock.reset();
         let mut provider = setup.provider(rows, quirks);
@@ -77,7 +96,7 @@ impl<'s> Walk<'s> {
             change(provider);
         }
         setup.server.play(&provider);
-        let connector = connect(&setup.manifest, &setup.provider_key, &setup.connection, setup.server, &setup.gate)?;
+        let connector = connect(&setup.manifest, &setup.provider_key, connection, setup.server, &setup.gate)?;
         Ok(Self { setup, provider, clock, connector, kept: BTreeMap::new(), broken: 0, cursor: None })
     }
 

@@ -80,7 +80,7 @@ pub struct Quirks {
     pub token_life: Option<u64>,
     /// How long each answer takes on the trial's clock.
     pub takes: Duration,
-    /// After so many requests of the listing, once.
+    /// After so many pages with records, once.
     pub event: Option<(u32, Event)>,
     /// Parameters that are none, are refused.
     pub strict: bool,
@@ -97,6 +97,8 @@ pub struct World {
     pub asked: Vec<Asked>,
     /// Requests of the listing.
     pub listed: u32,
+    /// Pages of it that held records.
+    pub shown: u32,
     pub(super) partitions: Vec<Map<String, Value>>,
     pub(super) issued: HashMap<String, (usize, Arc<Vec<usize>>)>,
     pub(super) tokens: HashMap<String, Timestamp>,
@@ -137,6 +139,7 @@ impl World {
             told: Told::default(),
             asked: Vec::new(),
             listed: 0,
+            shown: 0,
             partitions: vec![first.clone()],
             issued: HashMap::new(),
             tokens: HashMap::new(),

@@ -24,6 +24,8 @@ pub enum ErrorKind {
     PositionExpired,
     /// The connection's or the connector's settings are wrong (a missing option, a template that fails).
     Settings,
+    /// The stored cursor is not of the form that the connector has now.
+    CursorUnfit,
     /// The network policy refuses the address.
     Policy,
     /// The stored credential cannot be opened: no key, a wrong key, or a row that was changed.
@@ -45,7 +47,7 @@ impl ErrorKind {
             Self::Rejected => "request_rejected",
             Self::Decode => "page_unreadable",
             Self::PositionExpired => "position_expired",
-            Self::Settings => "settings_invalid",
+            Self::Settings | Self::CursorUnfit => "settings_invalid",
             Self::Policy => "network_policy",
             Self::Vault => "vault_closed",
             Self::Stuck => "pagination_stuck",

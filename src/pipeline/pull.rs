@@ -355,6 +355,7 @@ fn may_be_the_position(kind: &ErrorKind) -> bool {
         | ErrorKind::RateLimited { .. }
         | ErrorKind::Unavailable
         | ErrorKind::Vault
+        | ErrorKind::CursorUnfit
         | ErrorKind::AccountMismatch => false,
     }
 }

@@ -49,7 +49,7 @@ impl Worker {
             decision = Decision {
                 status: RunStatus::Partial,
                 code: Some("no_rows_where_expected"),
-                remedy: Some("look at the account at the provider: an empty listing is accepted by hand with tidegate jobs reset-cursor".to_owned()),
+                remedy: Some("look at the account at the provider: an empty listing is accepted by hand with tidegate jobs reset-cursor --connection KEY --stream STREAM --reason WHY".to_owned()),
                 failure: Some(true),
                 ..decision
             };
@@ -61,6 +61,8 @@ impl Worker {
         if let (Task::Import(_), Some(code)) = (&assignment.task, decision.code) {
             decision.remedy = Some(import::remedy(code, decision.remedy.as_deref().unwrap_or_default()));
         }
+        let job = &prepared.job.spec;
+        decision.remedy = decision.remedy.map(|remedy| policy::named(&remedy, &job.connection_key, &job.stream));
         let green = decision.status == RunStatus::Succeeded;
         let next = self.next_run(&decision, prepared, assignment);
         let next = if pull { self.tightened(next, decision.next, held, prepared).await } else { next };

@@ -90,6 +90,14 @@ pub fn decide(ending: &Ending, progressed: bool) -> Decision {
     }
 }
 
+/// The remedy of a cursor that does not fit; [`named`] fills in whose it is.
+const CURSOR_UNFIT: &str = "forget the cursor, and the next run reads everything: tidegate jobs reset-cursor --connection KEY --stream STREAM --reason WHY";
+
+/// A remedy with the job that it is about in its command.
+pub fn named(remedy: &str, connection: &str, stream: &str) -> String {
+    remedy.replace("--connection KEY --stream STREAM", &format!("--connection {connection} --stream {stream}"))
+}
+
 fn connector(kind: &ErrorKind, progressed: bool) -> Decision {
     let status = partial_or(RunStatus::Failed, progressed);
     let soon = Next::BackOff { at_least: Duration::ZERO };
@@ -143,6 +151,7 @@ fn connector(kind: &ErrorKind, progressed: bool) -> Decision {
             "mend what the message names in the declaration or the connector folder, then: tidegate apply -f FILE",
             Next::Scheduled,
         ),
+        ErrorKind::CursorUnfit => broken(status, kind.code(), CURSOR_UNFIT, Next::Scheduled),
         ErrorKind::Policy => broken(
             status,
             kind.code(),
@@ -285,6 +294,7 @@ mod tests {
             (ErrorKind::Decode, true),
             (ErrorKind::PositionExpired, true),
             (ErrorKind::Settings, false),
+            (ErrorKind::CursorUnfit, false),
             (ErrorKind::Policy, false),
             (ErrorKind::Stuck, false),
             (ErrorKind::AccountMismatch, false),
@@ -308,6 +318,9 @@ mod tests {
 
     #[test]
     fn p15_a_credential_of_another_account_pauses_the_connection() {
+        let unfit = decide(&ending(ErrorKind::CursorUnfit), false).remedy.unwrap();
+        let command = "tidegate jobs reset-cursor --connection acme --stream leads --reason ";
+        assert!(named(&unfit, "acme", "leads").contains(command), "{unfit}");
         let decision = decide(&ending(ErrorKind::AccountMismatch), false);
         assert_eq!((decision.connection, decision.code), (Some(ConnectionStatus::Paused), Some("account_mismatch")));
     }

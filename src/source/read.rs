@@ -159,7 +159,11 @@ fn unknown(name: &str) -> ConnectorError {
 /// Who can help, in the protocol's words.
 pub(super) fn failure(kind: &ErrorKind) -> &'static str {
     match kind {
-        ErrorKind::Unauthorized | ErrorKind::Forbidden | ErrorKind::Settings | ErrorKind::Policy => "config_error",
+        ErrorKind::Unauthorized
+        | ErrorKind::Forbidden
+        | ErrorKind::Settings
+        | ErrorKind::CursorUnfit
+        | ErrorKind::Policy => "config_error",
         ErrorKind::RateLimited { .. } | ErrorKind::Unavailable => "transient_error",
         ErrorKind::Rejected
         | ErrorKind::Decode

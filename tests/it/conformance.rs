@@ -29,6 +29,13 @@ async fn the_score_of_a_folder_is_kept_beside_it_told_by_the_catalogue_and_stale
     assert_eq!(written["connectors"][0]["provider_key"], "csv", "{written}");
     assert_eq!(score().await, kept);
 
+    home.write("declaration.yaml", "clients: []\n");
+    let beside = home.run(&["validate", "--conformance", "connectors/csv", "declaration.yaml"]).await;
+    assert_eq!(beside.code(), Some(2), "{beside}");
+    assert!(beside.stderr.contains("declaration.yaml: neither a connector folder nor a file of one"), "{beside}");
+    assert!(beside.stderr.contains("tidegate validate declaration.yaml"), "{beside}");
+    home.run_ok(&["validate", "--conformance", "connectors/csv/file.yaml"]).await;
+
     let alone = home.run(&["validate", "--write"]).await;
     assert_eq!(alone.code(), Some(2), "{alone}");
 }

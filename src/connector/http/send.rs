@@ -272,6 +272,7 @@ impl HttpGate {
             | ErrorKind::Decode
             | ErrorKind::PositionExpired
             | ErrorKind::Settings
+            | ErrorKind::CursorUnfit
             | ErrorKind::Policy
             | ErrorKind::Vault
             | ErrorKind::Stuck

@@ -8,7 +8,9 @@ fn render(source: &str) -> Result<Value, String> {
     let mut engine = Engine::new();
     let parameters = Arc::new(json!({"path": "v1/x"}));
     let template = engine.compile(source, "streams[0].x", &parameters)?;
-    let config = Arc::new(json!({"key": "k", "n": 3, "flag": true, "f": 1.0, "list": [1, "a"], "start": "2026-01-01"}));
+    let config = Arc::new(
+        json!({"key": "k", "n": 3, "flag": true, "f": 1.0, "list": [1, "a"], "start": "2026-01-01", "digits": "12345", "odd": "a'b\"c\\d\n<&{x}"}),
+    );
     let scope = Scope::new("2026-01-31T08:00:00.5Z".parse().unwrap(), &config)
         .with("response", &Arc::new(json!({"paging": {"next": {"after": "200"}}, "next": null, "data": [{"id": 7}]})))
         .with("record", &Arc::new(json!({"id": 9007199254740993_i64, "z": 1, "a": {"b": null}})))
@@ -54,6 +56,9 @@ fn templates_come_out_as_the_format_has_them() {
         ("{{ 'a b&c' | urlencode }}", json!("a%20b%26c")),
         ("{{ 'a,b'.split(',')[1] }}", json!("b")),
         ("{{ config.list | tojson }}", json!([1, "a"])),
+        ("{{ config.digits }}", json!(12345)),
+        ("{{ config.digits | tojson }}", json!("12345")),
+        ("{{ config.odd | tojson }}", json!("a'b\"c\\d\n<&{x}")),
         ("{% if config.flag %}yes{% endif %}", json!("yes")),
         ("{{ 'a | b' }}", json!("a | b")),
         ("{{ stream_partition }}", json!({"start_time": "2026-01-01T00:00:00Z"})),

@@ -77,6 +77,7 @@ pub mod template;
 mod transform;
 pub mod trial;
 mod trial_grant;
+mod trial_paging;
 
 use std::sync::Arc;
 
@@ -255,7 +256,11 @@ impl ManifestConnector {
         let config = settings::with_secret(&self.config, self.loaded.credential.as_deref(), secret)?;
         let rules = &self.loaded.declared.spec.rules;
         // A source's configuration holds the secrets from the beginning, and was prepared with them.
-        if rules.is_empty() || self.manner == Manner::Reference {
+        if self.manner == Manner::Reference {
+            return Ok(config);
+        }
+        if rules.is_empty() {
+            settings::check_parts(&self.loaded.specification, self.loaded.credential.as_deref(), &self.config, secret)?;
             return Ok(config);
         }
         let now = self.gate.clock().now();

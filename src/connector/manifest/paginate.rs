@@ -106,13 +106,7 @@ pub(super) fn next_token(
             Ok((!short).then(|| json!(page)))
         }
         Strategy::Cursor { value, stop, .. } => {
-            let scope = scope
-                .clone()
-                .with("response", seen.response)
-                .with("headers", &Arc::new(headers(seen.headers)))
-                .with("last_record", &Arc::new(seen.last_record))
-                .with("last_page_size", &Arc::new(json!(seen.emitted)))
-                .with("page_size", &Arc::new(json!(seen.size)));
+            let scope = looking_at(scope, seen);
             if let Some(stop) = stop
                 && engine.truth(stop, &scope)?
             {
@@ -122,6 +116,31 @@ pub(super) fn next_token(
             Ok(is_filled(&token).then_some(token))
         }
     }
+}
+
+/// What `cursor_value` makes of a page, whatever `stop_condition` says of it; `None`: pages are counted.
+///
+/// # Errors
+/// [`ErrorKind::Settings`] when the template fails.
+pub(super) fn cursor_value(
+    engine: &Engine,
+    paginator: &Paginator,
+    scope: &Scope,
+    seen: Seen<'_>,
+) -> Result<Option<Value>, ConnectorError> {
+    let Strategy::Cursor { value, .. } = &paginator.strategy else { return Ok(None) };
+    engine.value(value, &looking_at(scope, seen)).map(Some)
+}
+
+/// The variables of a page.
+fn looking_at(scope: &Scope, seen: Seen<'_>) -> Scope {
+    scope
+        .clone()
+        .with("response", seen.response)
+        .with("headers", &Arc::new(headers(seen.headers)))
+        .with("last_record", &Arc::new(seen.last_record))
+        .with("last_page_size", &Arc::new(json!(seen.emitted)))
+        .with("page_size", &Arc::new(json!(seen.size)))
 }
 
 /// Whether a token leads on. Unlike a condition, a text does by being there: `"0"` and `"false"` are tokens.

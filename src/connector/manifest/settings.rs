@@ -97,6 +97,39 @@ pub(super) fn with_secret(
     Ok(Arc::new(Value::Object(options)))
 }
 
+/// Holds a secret of several parts against what the manifest takes from it; tells names, never values.
+///
+/// # Errors
+/// [`ErrorKind::Unauthorized`], naming each part that is missing and those that were given.
+pub(super) fn check_parts(
+    specification: &Value,
+    secret_option: Option<&str>,
+    config: &Value,
+    secret: Option<&SecretString>,
+) -> Result<(), ConnectorError> {
+    let parts =
+        secret.and_then(|secret| serde_json::from_str::<Map<String, Value>>(secret.expose_secret().trim()).ok());
+    let Some(parts) = parts else { return Ok(()) };
+    let property = |name: &str| specification.get("properties").and_then(|properties| properties.get(name));
+    let secret = |name: &str| property(name).is_some_and(|p| p.get("airbyte_secret") == Some(&Value::Bool(true)));
+    let required = specification.get("required").and_then(Value::as_array).into_iter().flatten();
+    let required = required.filter_map(Value::as_str).filter(|name| secret(name));
+    let mut missing: Vec<&str> = required
+        .chain(secret_option)
+        .filter(|name| !parts.contains_key(*name) && config.get(*name).is_none())
+        .collect();
+    missing.sort_unstable();
+    missing.dedup();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let given: Vec<&str> = parts.keys().map(String::as_str).collect();
+    let given = if given.is_empty() { "nothing".to_owned() } else { given.join(", ") };
+    let message =
+        format!("the credential lacks: {}; the JSON object that is stored names: {given}", missing.join(", "));
+    Err(ConnectorError::new(ErrorKind::Unauthorized, message))
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -117,6 +150,29 @@ mod tests {
         let wrong = check(json!({"shop": "x", "start_date": "y", "pages": "7"})).unwrap_err();
         assert!(wrong.contains("'pages' must be of type integer"), "{wrong}");
         assert!(check(json!([])).is_err());
+    }
+
+    #[test]
+    fn a_part_of_the_secret_that_is_missing_is_named_beside_those_that_were_given_and_no_value() {
+        let secret = |text: &str| Some(SecretString::from(text.to_owned()));
+        let marked = json!({"type": "string", "airbyte_secret": true});
+        let one = json!({"required": ["api_key"], "properties": {"api_key": marked}});
+        let told = |secret: Option<SecretString>| {
+            check_parts(&one, Some("api_key"), &json!({}), secret.as_ref()).map_err(|error| error.message)
+        };
+        let wrong = told(secret(r#"{"token": "hush", "user": "u-1"}"#)).unwrap_err();
+        assert!(wrong.contains("lacks: api_key;") && wrong.ends_with("names: token, user"), "{wrong}");
+        assert!(!wrong.contains("hush") && !wrong.contains("u-1"), "{wrong}");
+        assert_eq!(
+            [told(secret(r#"{"api_key": "hush"}"#)), told(secret("hush")), told(None)],
+            [Ok(()), Ok(()), Ok(())]
+        );
+        assert!(told(secret("{}")).unwrap_err().ends_with("names: nothing"));
+
+        let several = json!({"required": ["id", "key"], "properties": {"id": marked, "key": marked, "other": marked}});
+        let told = |text: &str| check_parts(&several, None, &json!({}), secret(text).as_ref());
+        assert!(told(r#"{"id": "1"}"#).unwrap_err().message.contains("lacks: key;"));
+        assert!(told(r#"{"id": "1", "key": "2"}"#).is_ok(), "what is not required may be missing");
     }
 
     #[test]

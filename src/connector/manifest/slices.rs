@@ -85,16 +85,16 @@ impl Cut {
 /// The instant that a job's cursor stands for.
 ///
 /// # Errors
-/// [`ErrorKind::Settings`] when the state is not this stream's.
+/// [`ErrorKind::CursorUnfit`] when the state is not this stream's.
 pub(super) fn cursor_instant(plan: &CursorPlan, state: &Value) -> Result<Timestamp, ConnectorError> {
     let value = state.get(&plan.field);
     value.and_then(|value| plan.heard(value)).ok_or_else(|| {
         let form = if plan.counts { "of a whole number" } else { &plan.format.source };
         let message = format!(
-            "the cursor has no '{}' in the form {form}; set it anew with: tidegate jobs reset-cursor",
+            "the stored cursor has no '{}' in the form {form}: cursor_field or its format was changed since",
             plan.field
         );
-        ConnectorError::new(ErrorKind::Settings, message)
+        ConnectorError::new(ErrorKind::CursorUnfit, message)
     })
 }
 
@@ -134,7 +134,11 @@ fn bound(engine: &Engine, bound: &Bound, own: &Format, scope: &Scope) -> Result<
     Ok(at)
 }
 
-fn duration(engine: &Engine, template: &Template, scope: &Scope) -> Result<Duration, ConnectorError> {
+/// Reads a duration.
+///
+/// # Errors
+/// [`ErrorKind::Settings`] when it renders to none.
+pub(super) fn duration(engine: &Engine, template: &Template, scope: &Scope) -> Result<Duration, ConnectorError> {
     Duration::parse(&engine.text(template, scope)?).ok_or_else(|| {
         let message = format!("'{}' gives no ISO 8601 duration such as P1D", template.source());
         ConnectorError::new(ErrorKind::Settings, message)

@@ -277,7 +277,7 @@ async fn the_cursor_never_lies_before_the_one_that_was_given() {
 
     let error = drain(&connector, request("things", SyncMode::Incremental, Some(json!({"changed": "soon"})))).await;
     let error = error.unwrap_err();
-    assert!(error.kind == ErrorKind::Settings && error.message.contains("reset-cursor"), "{error}");
+    assert!(error.kind == ErrorKind::CursorUnfit && error.message.contains("has no 'changed'"), "{error}");
 }
 
 #[tokio::test]

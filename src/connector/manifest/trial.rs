@@ -16,10 +16,9 @@ use super::{
     errors::{Backoff, ManifestJudge, Waits},
     extract::{self, Extractor},
     load::Loaded,
-    paginate,
     partition::Router,
     plan::{Strategy, StreamPlan, TokenOption, UrlPlan},
-    select, slices,
+    select, slices, trial_paging,
 };
 use crate::{
     connector::{
@@ -59,6 +58,8 @@ pub struct Profile {
     pub size_named: bool,
     /// Paging looks at how many records the last page had.
     pub by_last_size: bool,
+    /// The number below which `stop_condition` takes a page for the last one, where it writes one.
+    pub full_page: Option<usize>,
     /// Headers that paging reads, in small letters.
     pub paging_headers: Vec<String>,
     /// The word for the authenticator.
@@ -167,6 +168,7 @@ fn profile(plan: &StreamPlan) -> Profile {
         size_sent: paginator.is_some_and(|paginator| paginator.size_option.is_some()),
         size_named: paginator.is_some_and(|paginator| paginator.page_size.is_some()),
         by_last_size: templates.iter().any(|template| template.source().contains("last_page_size")),
+        full_page: templates.iter().find_map(|template| trial_paging::full_page(template.source())),
         paging_headers: templates.iter().flat_map(|template| named(template.source(), "headers")).collect(),
         auth: plan.request.auth.word(),
         fetches_token: plan.request.auth.fetches(),
@@ -259,48 +261,8 @@ impl Trial {
         self.selected(vec![record.clone()], &scope).ok()?.items.pop()
     }
 
-    fn selected(&self, records: Vec<Value>, scope: &Scope) -> Result<select::Selected, ConnectorError> {
+    pub(super) fn selected(&self, records: Vec<Value>, scope: &Scope) -> Result<select::Selected, ConnectorError> {
         select::select(&self.loaded.engine, self.plan(), scope, records, 0, select::Strictness::Daemon, None)
-    }
-
-    /// The token of the next page that this body leads to.
-    ///
-    /// # Errors
-    /// A template fails.
-    pub fn next_token(
-        &self,
-        body: &Value,
-        headers: &BTreeMap<String, String>,
-        token: &Value,
-        size: Option<u64>,
-    ) -> Result<Option<Value>, ConnectorError> {
-        let Some(paginator) = &self.plan().paginator else { return Ok(None) };
-        let (engine, selector) = (&self.loaded.engine, &self.plan().selector);
-        let records = select::peek(engine, selector, &self.scope, body)?;
-        let extracted = select::extract(engine, selector, &self.scope, body.clone(), true, "on trial")?;
-        let left = self.selected(extracted, &self.scope)?.items;
-        let left = left.into_iter().filter_map(|item| match item {
-            Item::Record(record) => Some(record.payload),
-            Item::Broken(_) => None,
-        });
-        let left: Vec<Value> = left.collect();
-        let response = Arc::new(body.clone());
-        let seen = paginate::Seen {
-            response: &response,
-            headers,
-            records,
-            emitted: left.len() as u64,
-            last_record: left.into_iter().next_back().unwrap_or(Value::Null),
-            size,
-            token,
-        };
-        paginate::next_token(engine, paginator, &self.scope, seen)
-    }
-
-    /// The page size that the manifest asks for.
-    pub fn page_size(&self) -> Option<u64> {
-        let paginator = self.plan().paginator.as_ref()?;
-        paginate::size(&self.loaded.engine, paginator, &self.scope, None).ok().flatten()
     }
 
     /// The instant that a cursor value stands for.

@@ -241,7 +241,11 @@ impl Pull<'_> {
     /// Asking again for the job would be refused again.
     fn is_final(&self, error: &ConnectorError) -> bool {
         match &error.kind {
-            ErrorKind::Unauthorized | ErrorKind::Forbidden | ErrorKind::Settings | ErrorKind::Policy => true,
+            ErrorKind::Unauthorized
+            | ErrorKind::Forbidden
+            | ErrorKind::Settings
+            | ErrorKind::CursorUnfit
+            | ErrorKind::Policy => true,
             // The daemon comes back when the limit is over.
             ErrorKind::RateLimited { .. } => !self.is_reference(),
             ErrorKind::Unavailable
