@@ -69,14 +69,17 @@ pub(super) async fn deletion(setup: &Setup<'_>) -> Found {
     read_twice(Walk::by(setup, &connection, rows, quirks).map_err(Outcome::not_applicable)?, after).await
 }
 
-/// Three pages of records that no look-back reaches, changed within an hour, and one that was changed of late.
+/// Three pages of records that no look-back reaches where the provider may still take them away, changed within an hour, and one
+/// that was changed of late.
 fn old_rows(setup: &Setup<'_>, connection: &Connection) -> Vec<Row> {
     let recent = setup.upto.minus(LATER);
     let whole = connection.whole(&setup.manifest);
     let trial = setup.manifest.trial(&setup.profile.spec.name, begin(), whole);
     let from = trial.and_then(|trial| trial.reach(begin()).ok().flatten()).map(|(from, _)| from);
     let old = setup.trial.looked_back(recent).minus(OLDER);
-    let old = from.map_or(old, |from| from.max(old)).min(recent.minus(LATER));
+    // What the provider has settled does not go any more.
+    let settled = setup.profile.settled_after.map(|age| age.before(begin()));
+    let old = from.into_iter().chain(settled).fold(old, Ord::max).min(recent.minus(LATER));
     let count = setup.three_pages() as u64;
     let at =
         |number: u64| old.plus(LATER / u32::try_from(count).unwrap_or(u32::MAX) * u32::try_from(number).unwrap_or(0));

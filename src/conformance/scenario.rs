@@ -155,7 +155,7 @@ impl Scenario {
                 "let the manifest fetch or sign the token (expires_in, expiration_duration, token_duration), shorter than it is good for"
             }
             Self::ShiftedByDeletion => {
-                "page by a token if the provider has one; else name the provider's own count in x-tidegate.total; a lookback_window reaches no record that is older than it"
+                "page by a token if the provider has one; else name the provider's own count in x-tidegate.total; a lookback_window reaches no record that is older than it, unless nothing so old goes any more (x-tidegate.settled_after)"
             }
             Self::ShiftedByAddition => {
                 "let the cursor follow the time of the last change, and requests ask from the cursor on: then what was added comes with the next run"

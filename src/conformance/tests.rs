@@ -283,10 +283,7 @@ async fn a_folder_passes_whole_and_each_static_check_can_fail() {
     assert_eq!(unseen.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>(), ["fixtures_replayed"], "{unseen:#?}");
 }
 
-/// What a shipped connector cannot do, since its provider does not: pages are found by counting, and nothing tells how many there are.
-const LACKS: [(&str, &str); 1] = [("google-search-console", "shifted_by_deletion")];
-
-/// The kit over what is shipped: the score beside each folder is true, and nothing fails but what a provider lacks.
+/// The kit over what is shipped: nothing fails, and the score beside each folder is true.
 #[tokio::test]
 async fn every_shipped_connector_conforms_and_its_score_is_true() {
     let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("connectors");
@@ -295,8 +292,7 @@ async fn every_shipped_connector_conforms_and_its_score_is_true() {
     let mut wrong = Vec::new();
     for folder in catalogue.folders() {
         let report = examine(folder, false).await.unwrap();
-        let lacks = |check: &str| LACKS.contains(&(folder.provider_key.as_str(), check));
-        wrong.extend(report.failures().filter(|(check, ..)| !lacks(&check.id)).map(|(check, reason, remedy)| {
+        wrong.extend(report.failures().map(|(check, reason, remedy)| {
             format!(
                 "{} {}: {}: {reason} ({remedy})",
                 folder.provider_key,

@@ -18,6 +18,12 @@ async fn a_look_back_does_not_bring_an_old_record_that_moved_over_the_edge_and_a
             let found = failed(&with(extra).play(&[ShiftedByDeletion]).await);
             assert!(found.len() == 1 && found[0].1.contains("past the record"), "{family} {extra}: {found:?}");
         }
+        // Nothing goes any more that no look-back reaches, or some that is older does.
+        for (settled, lost) in [("P10D", false), ("P11D", true)] {
+            let extra = format!("    primary_key: [id]\n    x-tidegate: {{ settled_after: {settled} }}");
+            let folder = with("      lookback_window: P10D\n").with(&[("    primary_key: [id]", extra.as_str())]);
+            assert_eq!(failed(&folder.play(&[ShiftedByDeletion]).await).len(), usize::from(lost), "{family} {settled}");
+        }
         // Each window fits into a page.
         assert_eq!(failed(&with("      step: PT10M\n").play(&[ShiftedByDeletion]).await), [], "{family}");
         for extra in ["", "      lookback_window: PT1H\n", "      step: P1D\n"] {

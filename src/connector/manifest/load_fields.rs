@@ -1,6 +1,7 @@
 //! Fields of a stream that are read in one way only: its key, what `x-tidegate` promises of it, lists of templates.
 
 use super::{
+    duration::Duration,
     engine::Template,
     load::{fixed_text, names},
     plan::Promises,
@@ -46,9 +47,19 @@ pub(super) fn promises(component: &Component<'_>, node: &Node) -> Promises {
         records_optional: ours.truth("records_optional"),
         max_page_size: ours.count("max_page_size"),
         no_cursor: fixed_text(&ours, "no_cursor", false),
+        settled_after: settled_after(&ours),
     };
     ours.close();
     promises
+}
+
+fn settled_after(ours: &Component<'_>) -> Option<Duration> {
+    let text = fixed_text(ours, "settled_after", false)?;
+    let read = Duration::parse(&text).filter(|age| !age.is_zero());
+    if read.is_none() {
+        ours.refuse("settled_after", &format!("'{text}' is no duration"), "write it as ISO 8601, such as P10D");
+    }
+    read
 }
 
 /// Each item of a list as a template.

@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::{
     auth::Auth, clamp::ClampPlan, datetime::Format, decode::DecoderPlan, delegate::Delegate, detour::DetourPlan,
-    engine::Template, errors::ErrorPlan, job::JobPlan, partition::Router, properties::PropertiesPlan,
-    schema::SchemaPlan, select::Selector, transform::Transformation,
+    duration::Duration, engine::Template, errors::ErrorPlan, job::JobPlan, partition::Router,
+    properties::PropertiesPlan, schema::SchemaPlan, select::Selector, transform::Transformation,
 };
 use crate::{connector::StreamSpec, domain::clock::Timestamp};
 
@@ -66,6 +66,8 @@ pub(super) struct Promises {
     pub max_page_size: Option<u64>,
     /// Why the stream has no cursor, in words.
     pub no_cursor: Option<String>,
+    /// What is older than this neither changes nor goes any more, as the provider's documentation says.
+    pub settled_after: Option<Duration>,
 }
 
 pub(super) struct RequestPlan {

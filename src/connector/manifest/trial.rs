@@ -12,6 +12,7 @@ use super::{
     Manifest,
     datetime::Format,
     decode::DecoderPlan,
+    duration::Duration,
     engine::{Scope, Template},
     errors::{Backoff, ManifestJudge, Waits},
     extract::{self, Extractor},
@@ -78,6 +79,8 @@ pub struct Profile {
     pub max_page_size: Option<u64>,
     /// Why the stream has no cursor.
     pub no_cursor: Option<String>,
+    /// From that age on a record neither changes nor goes.
+    pub settled_after: Option<Duration>,
     /// The condition of a filter of its own.
     pub filtered: bool,
     /// Headers that name a wait; true: they name a moment.
@@ -179,6 +182,7 @@ fn profile(plan: &StreamPlan) -> Profile {
         total: plan.promises.total.clone(),
         max_page_size: plan.promises.max_page_size,
         no_cursor: plan.promises.no_cursor.clone(),
+        settled_after: plan.promises.settled_after,
         filtered: plan.selector.filter.is_some(),
         wait_headers: wait_headers.collect(),
         own_error_rules: plan.request.errors.handler.is_some(),
