@@ -251,6 +251,7 @@ async fn show_preview(
         shown.full_and_last &= folder.is_some_and(|folder| is_led_on(folder, name));
         let view = print::View::of_stdout(app.now());
         text.push_str(&print::preview::previewed(&view, name, &shown.records, wanted.raw));
+        text.push_str(&print::preview::asked(&shown.asked));
         let map = entry.as_ref().map(|entry| entry.map.as_ref());
         text.push_str(&print::preview::looked(&preview::looked_at(&shown, map, app.now())));
         document.insert(name.clone(), json!(shown.records));

@@ -3,11 +3,17 @@
 //! Owns the meter. One meter lives as long as one run; the pipeline takes what came since the last page.
 
 use std::{
-    sync::atomic::{AtomicI64, Ordering},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
     time::Duration,
 };
 
 use crate::domain::counts::Traffic;
+
+/// Most requests that are kept word by word.
+const MOST_KEPT: usize = 20;
 
 /// Adds up requests, retries, waits and bytes.
 #[derive(Debug, Default)]
@@ -16,9 +22,34 @@ pub struct TrafficMeter {
     retries: AtomicI64,
     rate_limited_ms: AtomicI64,
     bytes_in: AtomicI64,
+    /// What was asked for, in words; only where somebody wants to read it.
+    asked: Option<Mutex<Vec<String>>>,
 }
 
 impl TrafficMeter {
+    /// One that also keeps the first requests, each as a line without secrets.
+    pub fn keeping_requests() -> Self {
+        Self { asked: Some(Mutex::default()), ..Self::default() }
+    }
+
+    /// Keeps the line of a request, if somebody wants to read it; one that is sent again is kept once.
+    pub fn asks(&self, line: impl FnOnce() -> String) {
+        let Some(asked) = &self.asked else { return };
+        let mut asked = asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if asked.len() < MOST_KEPT {
+            let line = line();
+            if !asked.contains(&line) {
+                asked.push(line);
+            }
+        }
+    }
+
+    /// The requests that were kept, in their order.
+    pub fn asked(&self) -> Vec<String> {
+        let asked = self.asked.as_ref().map(|asked| asked.lock().unwrap_or_else(PoisonError::into_inner).clone());
+        asked.unwrap_or_default()
+    }
+
     pub fn request(&self) {
         self.requests.fetch_add(1, Ordering::Relaxed);
     }

@@ -20,6 +20,7 @@ use crate::{
         status::SyncMode,
     },
     mapping::{FieldMap, Mapped},
+    telemetry::redact::is_secret_name,
 };
 
 /// Pages asked for at most: a stream of empty pages must end too.
@@ -45,6 +46,8 @@ pub struct Preview {
     pub records: Vec<Previewed>,
     /// The only page had just as many records as were asked for, and nothing led on from it.
     pub full_and_last: bool,
+    /// What was asked for, a line for each request, without secrets and headers.
+    pub asked: Vec<String>,
 }
 
 /// Reads up to `count` records of a stream and maps them, for a connection of that account at the provider.
@@ -59,6 +62,7 @@ pub async fn preview(
     stream: &str,
     count: usize,
 ) -> Result<Preview, ConnectorError> {
+    let traffic = Arc::new(TrafficMeter::keeping_requests());
     let mut request = PullRequest {
         stream: stream.to_owned(),
         mode: SyncMode::FullRefresh,
@@ -66,7 +70,7 @@ pub async fn preview(
         position: None,
         started_at: clock.now(),
         limit: Some(count),
-        traffic: Arc::new(TrafficMeter::default()),
+        traffic: Arc::clone(&traffic),
     };
     let mut records = Vec::new();
     let mut full_and_last = false;
@@ -75,7 +79,7 @@ pub async fn preview(
         full_and_last = number == 0 && page.items.len() == count && page.next.is_none();
         for item in stage::stage(page.items, &mut RepeatWindow::default()) {
             if records.len() == count {
-                return Ok(Preview { records, full_and_last });
+                return Ok(Preview { records, full_and_last, asked: traffic.asked() });
             }
             records.push(one(item, map, account, stream));
         }
@@ -84,7 +88,7 @@ pub async fn preview(
             _ => break,
         }
     }
-    Ok(Preview { records, full_and_last })
+    Ok(Preview { records, full_and_last, asked: traffic.asked() })
 }
 
 fn one(item: stage::Staged, map: Option<&FieldMap>, account: &str, stream: &str) -> Previewed {
@@ -116,16 +120,16 @@ fn one(item: stage::Staged, map: Option<&FieldMap>, account: &str, stream: &str)
     Previewed { external_id, outcome, detail, raw, unmapped }
 }
 
-/// Parts of names whose values are nobody's business.
-const SECRET_NAMES: [&str; 6] = ["token", "secret", "password", "api_key", "apikey", "private_key"];
-
 /// A record with the values left out that its names call secrets.
 fn without_secrets(value: &Value) -> Value {
     match value {
         Value::Object(fields) => {
-            let kept = |name: &str| SECRET_NAMES.iter().any(|part| name.to_ascii_lowercase().contains(part));
             let field = |(name, value): (&String, &Value)| {
-                let shown = if kept(name) && !value.is_null() { json!("(not shown)") } else { without_secrets(value) };
+                let shown = if is_secret_name(name) && !value.is_null() {
+                    json!("(not shown)")
+                } else {
+                    without_secrets(value)
+                };
                 (name.clone(), shown)
             };
             Value::Object(fields.iter().map(field).collect())
@@ -252,7 +256,7 @@ mod tests {
             shown("1", "record", row("EUR", "2027-01-01T00:00:00.000000Z"), &["tags", "notes"]),
             shown("2", "failed", json!("stage: no word"), &[]),
         ];
-        let mut preview = Preview { records: records.into(), full_and_last: true };
+        let mut preview = Preview { records: records.into(), full_and_last: true, asked: Vec::new() };
         assert_eq!(
             looked_at(&preview, Some(&map), now),
             [
@@ -265,7 +269,7 @@ mod tests {
                 "amounts in EUR, USD: sums never mix currencies",
             ]
         );
-        preview = Preview { records: preview.records.split_off(2), full_and_last: false };
+        preview = Preview { records: preview.records.split_off(2), full_and_last: false, asked: Vec::new() };
         assert_eq!(looked_at(&preview, None, now), ["0 mapped, 0 ignored, 1 failed"]);
     }
 

@@ -10,6 +10,16 @@ use regex::{Captures, Regex};
 /// What stands where something was taken out.
 pub const REMOVED: &str = "[removed]";
 
+/// Parts of names whose values are nobody's business.
+const SECRET_NAMES: [&str; 8] =
+    ["token", "secret", "password", "passwd", "api_key", "apikey", "api-key", "private_key"];
+
+/// Whether a field of that name holds a secret, by its name.
+pub fn is_secret_name(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    SECRET_NAMES.iter().any(|part| name.contains(part))
+}
+
 /// One alternation, so that a text is walked through once. No pattern takes a quote or a backslash with it: a line of JSON stays one.
 static PATTERNS: LazyLock<Regex> = LazyLock::new(|| {
     let alternatives = [

@@ -246,6 +246,11 @@ on_both_engines!(p18_a_canary_in_everything_a_provider_sends_is_found_nowhere_it
         "the key was put in anew: {second:?}"
     );
     told.hear("the listing", &done);
+    // What it asked for is told with both pages; the key stands in the path and in the query of the second.
+    let preview = home.run(&["connection", "preview", "acme-canary", "--count", "20"]).await;
+    assert!(preview.stdout.contains("\nasked\n") && preview.stdout.contains("page=2"), "{preview}");
+    shown.0.push(("preview of the listing".to_owned(), preview.stdout));
+    told.0.push(("preview of the listing".to_owned(), preview.stderr));
     assert!(db.sql.number("select count(*) from integration_sync_errors").await >= 6);
     told.hear("retry", &home.run(&["errors", "retry", "--all", "--json"]).await);
     told.hear("normalize", &home.run(&["normalize", "--replay"]).await);

@@ -57,6 +57,15 @@ fn as_it_came(record: &Previewed) -> String {
     format!("{} as it came\n{shown}{rest}\n", plain(&record.external_id))
 }
 
+/// What was asked for.
+pub fn asked(lines: &[String]) -> String {
+    if lines.is_empty() {
+        return String::new();
+    }
+    let lines: String = lines.iter().map(|line| format!("  {}\n", plain(line))).collect();
+    format!("asked\n{lines}\n")
+}
+
 /// What is to be seen in the records of a stream.
 pub fn looked(lines: &[String]) -> String {
     let lines: String = lines.iter().map(|line| format!("  - {}\n", plain(line))).collect();

@@ -50,7 +50,7 @@ pub const fn authenticator(family: AuthFamily) -> &'static str {
         path: login # CHANGE
         http_method: POST
         authenticator: { type: NoAuth }
-        request_body_json: { username: \"{{ config['username'] }}\", password: \"{{ config['password'] }}\" }
+        request_body_json: { username: \"{{ config['username'] }}\", password: \"{{ config['password'] | tojson }}\" } # tojson keeps a password of digits a text
       session_token_path: [token] # CHANGE: where the login's answer holds it
       expiration_duration: PT1H
       request_authentication: { type: Bearer }

@@ -11,7 +11,7 @@ use std::{
 use secrecy::SecretString;
 
 use super::{
-    ManifestConnector, Manner,
+    ManifestConnector, Manner, asked,
     auth::tokens::Asking,
     body,
     budget::{Asked, Budget},
@@ -105,7 +105,11 @@ impl ManifestConnector {
         let mut refused: Option<SecretString> = None;
         loop {
             let session = self.session(plan, traffic, scope, refused.as_ref()).await?;
-            let call = |secret: Option<&SecretString>| self.spelt(make(secret, session.as_ref())?);
+            let call = |secret: Option<&SecretString>| {
+                let call = self.spelt(make(secret, session.as_ref())?)?;
+                traffic.asks(|| asked::line(&call, &[secret, session.as_ref()]));
+                Ok(call)
+            };
             let judge = ManifestJudge {
                 engine: &self.loaded.engine,
                 plan: &plan.errors,

@@ -9,6 +9,7 @@
 mod address;
 mod advice;
 mod ahead;
+mod asked;
 mod assemble;
 mod auth;
 mod body;
