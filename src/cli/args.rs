@@ -115,7 +115,7 @@ pub enum Command {
     /// What somebody has to look at, once for as long as it lasts.
     #[command(subcommand)]
     Alerts(AlertsCommand),
-    /// Take away what is old and nobody needs, as the daemon does once an hour ([retention] of the settings).
+    /// Take away what is old and nobody needs, as the daemon does once an hour (section `retention` of the settings).
     Retention(RetentionArgs),
     /// Check settings, connector folders, field maps, checks, metrics, controls, alert rules and declarations: all errors at once.
     Validate(ValidateArgs),

@@ -20,7 +20,7 @@ pub(super) fn drop_removed(url: &mut Url) {
 /// The address without what varies: base and path, or the whole.
 ///
 /// # Errors
-/// [`ErrorKind::Settings`] when it is no address.
+/// [`Settings`](crate::connector::ErrorKind::Settings) when it is no address.
 pub(super) fn address(engine: &Engine, plan: &UrlPlan, scope: &Scope) -> Result<Url, ConnectorError> {
     let text = match plan {
         UrlPlan::Whole(url) => engine.text(url, scope)?,

@@ -45,7 +45,7 @@ impl Loaded {
     /// How an account is asked: as the manifest says, by the configuration in `scope`.
     ///
     /// # Errors
-    /// [`ErrorKind::Settings`](crate::connector::ErrorKind::Settings) when its concurrency is no number.
+    /// [`ErrorKind::Settings`] when its concurrency is no number.
     pub fn limit(&self, account: String, scope: &Scope) -> Result<LimitKey, ConnectorError> {
         let level = self.declared.concurrency.as_ref().map(|level| level.level(&self.engine, scope)).transpose()?;
         Ok(LimitKey {
@@ -65,7 +65,7 @@ impl Loaded {
     /// The account's call budget, where the manifest has one.
     ///
     /// # Errors
-    /// [`ErrorKind::Settings`](crate::connector::ErrorKind::Settings) when a limit is no number.
+    /// [`ErrorKind::Settings`] when a limit is no number.
     pub fn budget(
         &self,
         gate: &HttpGate,

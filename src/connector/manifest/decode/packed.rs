@@ -120,10 +120,10 @@ pub(super) fn zip<'b>(
     })))
 }
 
-/// As [`zip`], from a file: each file within is unpacked to one without a name, never into memory.
+/// As [`zip()`], from a file: each file within is unpacked to one without a name, never into memory.
 ///
 /// # Errors
-/// As [`zip`], and what reading the files comes to.
+/// As [`zip()`], and what reading the files comes to.
 pub(super) fn zip_files(
     archive: File,
     inner: &DecoderPlan,
