@@ -67,7 +67,7 @@ async fn a_next_address_in_a_header_of_its_own_may_be_relative_and_is_not_guesse
 }
 
 /// The authenticators that a provider may want.
-fn authenticators() -> [(&'static str, &'static str); 8] {
+fn authenticators() -> [(&'static str, &'static str); 9] {
     [
         ("api_key in a header", r#"{ type: ApiKeyAuthenticator, api_token: "{{ config['token'] }}", header: X-Key }"#),
         (
@@ -91,6 +91,10 @@ fn authenticators() -> [(&'static str, &'static str); 8] {
             "jwt",
             r#"{ type: JwtAuthenticator, secret_key: "{{ config['token'] }}", algorithm: HS256, token_duration: 300 }"#,
         ),
+        (
+            "jwt of a key in hexadecimal",
+            r#"{ type: JwtAuthenticator, secret_key: "{{ config['token'].split(':')[1] }}", algorithm: HS256, token_duration: 240, x-tidegate: { secret_key_encoding: hex } }"#,
+        ),
         ("bearer", BEARER),
     ]
 }
@@ -99,10 +103,15 @@ fn authenticators() -> [(&'static str, &'static str); 8] {
 async fn a_right_connector_of_each_auth_family_passes_also_when_its_token_lives_five_minutes() {
     use Scenario::{PagingToTheEnd, ShortLivedToken, UnauthorizedMidway};
     for (name, auth) in authenticators() {
-        let told = Folder::of("token", auth).play(&[PagingToTheEnd, UnauthorizedMidway, ShortLivedToken]).await;
+        let example = ("airbyte_secret: true", "airbyte_secret: true, examples: [\"64a1f0:00ff10aa\"]");
+        let told = Folder::of("token", auth)
+            .with(&[example])
+            .play(&[PagingToTheEnd, UnauthorizedMidway, ShortLivedToken])
+            .await;
         assert_eq!(failed(&told), [], "{name}");
         let lives = matches!(told[2].1, Outcome::Passed);
-        let expected = ["oauth refresh", "client credentials", "session token", "jwt"].contains(&name);
+        let expected =
+            ["oauth refresh", "client credentials", "session token"].contains(&name) || name.starts_with("jwt");
         assert_eq!(lives, expected, "{name}: {:?}", told[2].1);
     }
 }

@@ -10,7 +10,7 @@ use super::{
     plan::{Inject, RequestOption},
     reader::Component,
 };
-use crate::yaml::NodeValue;
+use crate::yaml::{Node, NodeValue};
 
 pub(super) const AUTHENTICATORS: [&str; 9] = [
     "NoAuth",
@@ -180,6 +180,23 @@ fn legacy(component: &Component<'_>, base: Option<&Template>) -> Option<LegacySe
     })
 }
 
+/// What `x-tidegate` of a signing authenticator says of its key.
+fn spelling(component: &Component<'_>, node: &Node) -> jwt::Spelling {
+    let Some((_, ours)) = component.open(node, component.at("x-tidegate"), &["x-tidegate"]) else {
+        return jwt::Spelling::Text;
+    };
+    let word = ours.text("secret_key_encoding");
+    ours.close();
+    match word {
+        Some("hex") => jwt::Spelling::Hex,
+        Some("base64") => jwt::Spelling::Base64,
+        _ => {
+            ours.refuse("secret_key_encoding", "what a shared key's text stands for is expected", "'hex' or 'base64'");
+            jwt::Spelling::Text
+        }
+    }
+}
+
 fn signed(component: &Component<'_>) -> Option<jwt::Jwt> {
     let algorithm = component.text("algorithm").and_then(|name| {
         let found = jwt::algorithm(name);
@@ -191,6 +208,14 @@ fn signed(component: &Component<'_>) -> Option<jwt::Jwt> {
     });
     let key = component.template("secret_key", true);
     let key_in_base64 = component.template("base64_encode_secret_key", false);
+    let spelling = component.node.get("x-tidegate").map_or(jwt::Spelling::Text, |node| spelling(component, node));
+    if spelling != jwt::Spelling::Text && algorithm.is_some_and(|found| !jwt::is_shared(found)) {
+        component.refuse(
+            "x-tidegate",
+            "secret_key_encoding is of shared keys (HS256 and its like)",
+            "leave it out: private keys are PEM text",
+        );
+    }
     let seconds = component.count("token_duration").unwrap_or(1200);
     let prefix = component.template("header_prefix", false);
     let table = |key: &'static str, kind: &'static str, fields: &[&'static str]| -> Vec<(String, Template)> {
@@ -212,6 +237,7 @@ fn signed(component: &Component<'_>) -> Option<jwt::Jwt> {
     Some(jwt::Jwt {
         algorithm: algorithm?,
         key: key?,
+        spelling,
         key_in_base64,
         seconds,
         prefix,

@@ -17,9 +17,20 @@ use crate::{
     domain::clock::Timestamp,
 };
 
+/// What the text of a shared key stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::connector::manifest) enum Spelling {
+    /// Itself.
+    Text,
+    /// Bytes, two digits each.
+    Hex,
+    Base64,
+}
+
 pub(in crate::connector::manifest) struct Jwt {
     pub algorithm: Algorithm,
     pub key: Template,
+    pub spelling: Spelling,
     pub key_in_base64: Option<Template>,
     pub seconds: u64,
     pub prefix: Option<Template>,
@@ -40,6 +51,11 @@ fn settings(message: String) -> ConnectorError {
 pub(in crate::connector::manifest) fn algorithm(name: &str) -> Option<Algorithm> {
     // Those that the library signs; the others are refused at load by name.
     name.parse().ok()
+}
+
+/// Whether both sides sign with the same key.
+pub(in crate::connector::manifest) fn is_shared(algorithm: Algorithm) -> bool {
+    matches!(algorithm, Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512)
 }
 
 impl Jwt {
@@ -94,9 +110,15 @@ impl Jwt {
         let bytes = key.expose_secret().as_bytes();
         let wrong = |_| settings(format!("the key of the connection is none for {:?}", self.algorithm));
         match self.algorithm {
-            Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512 => {
-                let text = if encoded { STANDARD.encode(bytes) } else { key.expose_secret().to_owned() };
-                Ok(EncodingKey::from_secret(text.as_bytes()))
+            algorithm if is_shared(algorithm) => {
+                let no = |what: &str| settings(format!("the key of the connection is no {what}: secret_key_encoding"));
+                let meant = match self.spelling {
+                    Spelling::Text => bytes.to_owned(),
+                    Spelling::Hex => hex::decode(key.expose_secret().trim()).map_err(|_| no("hexadecimal text"))?,
+                    Spelling::Base64 => STANDARD.decode(key.expose_secret().trim()).map_err(|_| no("Base64"))?,
+                };
+                let meant = if encoded { STANDARD.encode(meant).into_bytes() } else { meant };
+                Ok(EncodingKey::from_secret(&meant))
             }
             Algorithm::ES256 | Algorithm::ES384 => EncodingKey::from_ec_pem(bytes).map_err(wrong),
             Algorithm::EdDSA => EncodingKey::from_ed_pem(bytes).map_err(wrong),
@@ -115,5 +137,66 @@ impl Jwt {
             Some(prefix) => SecretString::from(format!("{prefix} {}", signed.expose_secret())),
             None => signed,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::HashSet, sync::Arc};
+
+    use jsonwebtoken::{DecodingKey, Validation};
+
+    use super::*;
+
+    /// What the token says, if it was signed with that key.
+    fn read(token: &SecretString, key: &[u8]) -> Option<(Header, Value)> {
+        let mut validation = Validation::new(Algorithm::HS256);
+        validation.validate_exp = false;
+        validation.required_spec_claims = HashSet::new();
+        validation.validate_aud = false;
+        let read = jsonwebtoken::decode(token.expose_secret(), &DecodingKey::from_secret(key), &validation).ok()?;
+        Some((read.header, read.claims))
+    }
+
+    #[test]
+    fn a_shared_key_is_its_text_or_the_bytes_that_the_text_stands_for() {
+        let mut engine = Engine::new();
+        let none = Arc::new(json!({}));
+        let now: Timestamp = "2026-01-31T08:00:00Z".parse().unwrap();
+        // The id and the key in one text, as some providers hand them out.
+        let config = Arc::new(json!({"key": "64a1f0:00ff10", "based": "AP8Q", "odd": "x:zz"}));
+        let scope = Scope::new(now, &config);
+        let mut jwt = |key: &str, spelling: Spelling| Jwt {
+            algorithm: Algorithm::HS256,
+            key: engine.compile(key, "key", &none).unwrap(),
+            spelling,
+            key_in_base64: None,
+            seconds: 300,
+            prefix: None,
+            header: vec![(
+                "kid".to_owned(),
+                engine.compile("{{ config['key'].split(':')[0] }}", "kid", &none).unwrap(),
+            )],
+            claims: vec![("aud".to_owned(), engine.compile("/admin/", "aud", &none).unwrap())],
+            more_header: Vec::new(),
+            more_claims: Vec::new(),
+            option: None,
+        };
+        let half = "{{ config['key'].split(':')[1] }}";
+        let made = [
+            (jwt(half, Spelling::Hex), &[0, 255, 16][..]),
+            (jwt("{{ config['based'] }}", Spelling::Base64), &[0, 255, 16]),
+            (jwt(half, Spelling::Text), b"00ff10"),
+        ];
+        let wrong = jwt("{{ config['odd'].split(':')[1] }}", Spelling::Hex);
+        for (jwt, key) in made {
+            let token = jwt.sign(&engine, &scope, now).unwrap();
+            let (header, claims) = read(&token, key).unwrap();
+            assert_eq!((header.kid.as_deref(), &claims["aud"]), (Some("64a1f0"), &json!("/admin/")));
+            assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), 300);
+            assert!(read(&token, b"another").is_none());
+        }
+        let error = wrong.sign(&engine, &scope, now).unwrap_err().message;
+        assert!(error.contains("hexadecimal") && !error.contains("zz"), "{error}");
     }
 }
