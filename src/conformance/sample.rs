@@ -97,7 +97,12 @@ impl Sample {
     /// The time of a record as its own text can hold it.
     pub fn told_at(&self, raw: &Value, number: u64) -> Option<Timestamp> {
         let pointer = self.stamp(number)?;
-        get(raw, pointer).and_then(|value| self.trial.instant(value))
+        let told = get(raw, pointer).and_then(|value| self.trial.instant(value));
+        // Where the manifest makes the cursor's field of another, that one stands for what the manifest makes of it.
+        told.or_else(|| match self.trial.emitted(raw, &Map::new())? {
+            Item::Record(record) => record.source_updated_at,
+            Item::Broken(_) => None,
+        })
     }
 }
 
@@ -125,7 +130,7 @@ fn shape(
                 if !(value.is_string() || value.is_number()) {
                     return false;
                 }
-                let Some(stamp) = trial.stamp_like(value, later).filter(|_| trial.instant(value).is_some()) else {
+                let Some(stamp) = trial.stamp_like(value, later).filter(|_| trial.may_be_a_time(value)) else {
                     return false;
                 };
                 *value = stamp;
@@ -144,7 +149,7 @@ fn shape(
     let found = candidates.into_iter().find(|pointer| {
         let mut other = raw.clone();
         let Some(value) = at_pointer(&mut other, pointer) else { return false };
-        if value.is_null() || value.is_boolean() || trial.instant(value).is_some() && Some(pointer) == stamp.as_ref() {
+        if value.is_null() || value.is_boolean() || trial.may_be_a_time(value) && Some(pointer) == stamp.as_ref() {
             return false;
         }
         *value = fresh(value, 7);

@@ -97,6 +97,28 @@ async fn a_stamp_that_is_null_until_the_first_edit_is_read_with_the_one_of_the_m
     assert_eq!(failed(&folder.play(Scenario::ALL).await), []);
 }
 
+#[tokio::test]
+async fn a_stamp_of_a_form_of_its_own_is_played_in_the_form_that_the_provider_has() {
+    let made = "    primary_key: [id]\n    transformations:\n      - type: AddFields\n        fields:\n          - { path: [ms], value: \"{{ record['changed'] | regex_search('Date[(]([0-9]+)') }}\" }";
+    let mails = "%a, %d %b %Y %H:%M:%S %z";
+    for (written, key, field, format) in [
+        ("/Date(1777593600000+0000)/", made, "cursor_field: ms", "%ms"),
+        ("Fri, 01 May 2026 00:00:00 +0000", "    primary_key: [id]", "cursor_field: changed", mails),
+    ] {
+        let mut folder = Folder::of("token", BEARER).with(&[
+            ("    primary_key: [id]", key),
+            ("cursor_field: updated_at", field),
+            ("%Y-%m-%dT%H:%M:%SZ", format),
+        ]);
+        let stamp = regex::Regex::new(r#""updated_at": "[^"]*""#).unwrap();
+        for (_, text) in &mut folder.files {
+            *text = stamp.replace_all(text, format!("\"changed\": \"{written}\"")).into_owned();
+        }
+        let told = folder.play(&[Scenario::PagingToTheEnd, Scenario::CursorTies, Scenario::LateEdit]).await;
+        assert!(told.iter().all(|(_, outcome)| matches!(outcome, Outcome::Passed)), "{written}: {told:?}");
+    }
+}
+
 #[test]
 fn an_address_of_the_manifest_is_told_whole_and_that_of_the_simulated_provider_as_it_was_meant() {
     for (reason, told) in [

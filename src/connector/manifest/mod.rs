@@ -79,6 +79,7 @@ mod transform;
 pub mod trial;
 mod trial_grant;
 mod trial_paging;
+mod trial_stamps;
 
 use std::sync::Arc;
 

@@ -19,7 +19,7 @@ use super::{
     load::Loaded,
     partition::Router,
     plan::{Strategy, StreamPlan, TokenOption, UrlPlan},
-    select, slices, trial_paging,
+    select, slices, trial_paging, trial_stamps,
 };
 use crate::{
     connector::{
@@ -28,10 +28,6 @@ use crate::{
     },
     domain::{clock::Timestamp, record::Item},
 };
-
-/// Tried in this order.
-const USUAL: [&str; 6] =
-    ["%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S.%fZ", "%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%d", "%s", "%ms"];
 
 /// How a listing leads from page to page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -136,7 +132,7 @@ impl Manifest {
     /// A stream with a configuration that holds the secret as well; `None` when there is no such stream.
     pub fn trial(&self, stream: &str, now: Timestamp, config: Value) -> Option<Trial> {
         let at = self.0.streams.iter().position(|plan| plan.spec.name == stream)?;
-        let usual = USUAL.iter().filter_map(|form| Format::compile(form).ok()).collect();
+        let usual = trial_stamps::usual();
         Some(Trial { loaded: Arc::clone(&self.0), at, scope: Scope::new(now, &Arc::new(config)), usual })
     }
 }
@@ -267,29 +263,6 @@ impl Trial {
 
     pub(super) fn selected(&self, records: Vec<Value>, scope: &Scope) -> Result<select::Selected, ConnectorError> {
         select::select(&self.loaded.engine, self.plan(), scope, records, 0, select::Strictness::Daemon, None)
-    }
-
-    /// The instant that a cursor value stands for.
-    pub fn instant(&self, value: &Value) -> Option<Timestamp> {
-        let cursor = self.plan().cursor.as_ref()?;
-        cursor.record_formats.iter().chain([&cursor.format]).find_map(|format| format.parse_value(value))
-    }
-
-    /// A value in the first of the cursor's forms that writes `like` again: the form that the provider's records have.
-    pub fn stamp_like(&self, like: &Value, at: Timestamp) -> Option<Value> {
-        let cursor = self.plan().cursor.as_ref()?;
-        let text = like.as_str().map_or_else(|| like.to_string(), str::to_owned);
-        for form in cursor.record_formats.iter().chain([&cursor.format]).chain(&self.usual) {
-            let Some(read) = form.parse(&text) else { continue };
-            if form.format(read) == text {
-                let written = form.format(at);
-                return Some(match like {
-                    Value::Number(_) => serde_json::from_str(&written).ok()?,
-                    _ => Value::String(written),
-                });
-            }
-        }
-        like.is_string().then(|| Value::String(at.utc().to_rfc3339_opts(chrono::SecondsFormat::Millis, true)))
     }
 
     /// The state of a cursor at that instant.
