@@ -14,6 +14,8 @@ use crate::{
 
 /// Keys of made-up records begin here.
 const FIRST_KEY: u64 = 900_000_000;
+/// Why a stream of one record for each window cannot be played.
+pub(super) const OF_THE_WINDOW: &str = "its records take their key or their time from the window that they are asked for, and the simulated provider's have their own";
 /// How long before the trials begin what a token is made of lies, where it is a time.
 const AGE: std::time::Duration = std::time::Duration::from_secs(86_400);
 /// So many shapes of the fixtures are used in turn.
@@ -118,6 +120,13 @@ fn shape(
         Some(Item::Broken(_)) | None => None,
     };
     let record = read(&raw).ok_or("the manifest leaves out the records of the fixtures")?;
+    if (record.external_id.is_none() || cursor && record.source_updated_at.is_none())
+        && let Some(Item::Record(asked)) = trial.emitted_of_a_window(&raw, partition)
+        && asked.external_id.is_some()
+        && asked.source_updated_at.is_some()
+    {
+        return Err(OF_THE_WINDOW.to_owned());
+    }
     let id = record.external_id.clone().ok_or("a record of the fixtures has no primary key")?;
     let stamp = match (record.source_updated_at, cursor) {
         (None, true) => return Err("a record of the fixtures has no time that the cursor could follow".to_owned()),

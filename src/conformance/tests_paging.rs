@@ -119,6 +119,23 @@ async fn a_stamp_of_a_form_of_its_own_is_played_in_the_form_that_the_provider_ha
     }
 }
 
+#[tokio::test]
+async fn a_report_for_each_day_without_the_day_in_it_is_not_played_and_its_fixtures_are() {
+    let day = "    primary_key: [day]\n    transformations:\n      - { type: AddFields, fields: [{ path: [day], value: \"{{ stream_interval['start_time'] }}\", value_type: string }] }";
+    let mut folder = Folder::of("token", BEARER).with(&[
+        ("    primary_key: [id]", day),
+        ("cursor_field: updated_at", "step: P1D\n      cursor_field: day"),
+        ("field_path: [items]", "field_path: []"),
+    ]);
+    for (name, text) in &mut folder.files {
+        if name.contains("page_") {
+            *text = r#"{"lead": "l-1", "kind": "call", "amount": "12"}"#.to_owned();
+        }
+    }
+    let found = failures(&folder, true).await;
+    assert!(found.iter().all(|(id, _)| id != "simulated"), "{found:#?}");
+}
+
 #[test]
 fn an_address_of_the_manifest_is_told_whole_and_that_of_the_simulated_provider_as_it_was_meant() {
     for (reason, told) in [

@@ -74,6 +74,11 @@ impl Scope {
         Self { now, parts, slice: None, given: Arc::clone(&nothing), nothing }
     }
 
+    /// The instant that templates take for now.
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
     /// Sets the slice: what a look-up finds, and its parts (partition, bounds, extra fields).
     #[must_use]
     pub fn with_slice(mut self, all: &Arc<Value>, parts: [Arc<Value>; 3]) -> Self {

@@ -256,8 +256,21 @@ impl Trial {
 
     /// What becomes of one record: nothing when the manifest leaves it out.
     pub fn emitted(&self, record: &Value, partition: &Map<String, Value>) -> Option<Item> {
-        let parts = [partition.clone(), Map::new(), Map::new()].map(|fields| Arc::new(Value::Object(fields)));
-        let scope = self.scope.clone().with_slice(&Arc::new(Value::Object(partition.clone())), parts);
+        self.emitted_of(record, partition, Map::new())
+    }
+
+    /// As [`Trial::emitted`], of a window of time that ends now: a manifest may take key or time of a record from it.
+    pub fn emitted_of_a_window(&self, record: &Value, partition: &Map<String, Value>) -> Option<Item> {
+        let cursor = self.plan().cursor.as_ref()?;
+        let bound = Value::String(cursor.format.format(self.scope.now()));
+        let bounds = [&cursor.start_name, &cursor.end_name].map(|name| (name.clone(), bound.clone()));
+        self.emitted_of(record, partition, Map::from_iter(bounds))
+    }
+
+    fn emitted_of(&self, record: &Value, partition: &Map<String, Value>, bounds: Map<String, Value>) -> Option<Item> {
+        let all: Map<String, Value> = partition.clone().into_iter().chain(bounds.clone()).collect();
+        let parts = [partition.clone(), bounds, Map::new()].map(|fields| Arc::new(Value::Object(fields)));
+        let scope = self.scope.clone().with_slice(&Arc::new(Value::Object(all)), parts);
         self.selected(vec![record.clone()], &scope).ok()?.items.pop()
     }
 
