@@ -62,6 +62,7 @@ pub const fn authenticator(family: AuthFamily) -> &'static str {
       type: JwtAuthenticator
       algorithm: HS256 # CHANGE: as the documentation says, e.g. RS256 with a private key
       secret_key: \"{{ config['signing_key'] }}\"
+      # Where the documentation gives a shared key in hexadecimal: x-tidegate: { secret_key_encoding: hex }
       token_duration: 300
       header_prefix: Bearer
       jwt_payload: { iss: \"{{ config['client_id'] }}\" }
