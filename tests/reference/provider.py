@@ -142,6 +142,8 @@ class Provider(http.server.BaseHTTPRequestHandler):
         if kind == "since":  # only what changed in the range
             low, high = asked.get("from", ""), asked.get("to", "~")
             rows = [row for row in people(9) if low[:10] <= row["at"][:10] and (high == "~" or row["at"][:10] <= high[:10])]
+            if parts[1:] == ["nobody"]:
+                rows = []
             if len(parts) > 1:
                 for row in rows:
                     row["parent"] = parts[1]

@@ -286,8 +286,12 @@ impl<'a> Pull<'a> {
         }
         let cursor = match (&self.plan.cursor, window) {
             (Some(plan), Some(window)) if slice_over => {
-                let ends = next.is_none() || self.connector.manner == Manner::Reference;
-                let upto = latest.map_or(if ends { Some(window.start.micros()) } else { None }, Some);
+                // Without any record the reference stays where it began, however many windows it has read.
+                let quiet = match self.connector.manner {
+                    Manner::Reference => Some(self.begun.unwrap_or(window.start)),
+                    Manner::Daemon => next.is_none().then_some(window.start),
+                };
+                let upto = latest.or(quiet.map(Timestamp::micros));
                 upto.map(|upto| self.cursor(plan, upto, window))
             }
             (Some(plan), Some(window)) if ordered && !moved_up && !selected.cursors.is_empty() => {
