@@ -101,6 +101,7 @@ async fn a_stamp_that_is_null_until_the_first_edit_is_read_with_the_one_of_the_m
 async fn a_stamp_of_a_form_of_its_own_is_played_in_the_form_that_the_provider_has() {
     let made = "    primary_key: [id]\n    transformations:\n      - type: AddFields\n        fields:\n          - { path: [ms], value: \"{{ record['changed'] | regex_search('Date[(]([0-9]+)') }}\" }";
     let mails = "%a, %d %b %Y %H:%M:%S %z";
+    let stamp = regex::Regex::new(r#""updated_at": "[^"]*""#).unwrap();
     for (written, key, field, format) in [
         ("/Date(1777593600000+0000)/", made, "cursor_field: ms", "%ms"),
         ("Fri, 01 May 2026 00:00:00 +0000", "    primary_key: [id]", "cursor_field: changed", mails),
@@ -110,7 +111,6 @@ async fn a_stamp_of_a_form_of_its_own_is_played_in_the_form_that_the_provider_ha
             ("cursor_field: updated_at", field),
             ("%Y-%m-%dT%H:%M:%SZ", format),
         ]);
-        let stamp = regex::Regex::new(r#""updated_at": "[^"]*""#).unwrap();
         for (_, text) in &mut folder.files {
             *text = stamp.replace_all(text, format!("\"changed\": \"{written}\"")).into_owned();
         }
