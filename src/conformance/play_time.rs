@@ -104,6 +104,12 @@ pub(super) async fn deleted(setup: &Setup<'_>) -> Found {
 }
 
 pub(super) async fn late_edit(setup: &Setup<'_>) -> Found {
+    if let Some(wrong) = of_creation(setup) {
+        return Ok(Some(wrong));
+    }
+    if let Some(wrong) = edited_at_once(setup).await? {
+        return Ok(Some(wrong));
+    }
     let now = super::setup::begin();
     let cursor = setup.cursor();
     let event: Event = Arc::new(move |world, sample| {
@@ -120,6 +126,53 @@ pub(super) async fn late_edit(setup: &Setup<'_>) -> Found {
     }
     // In the listing that is still being read the edited record may have moved; what counts is that nothing stays behind.
     Ok(recovers(&mut walk, "an edit of a record that was read already").await)
+}
+
+/// Names of fields that keep the time of a record's making, and of those that tell its last change.
+const MADE: [&str; 3] = ["creat", "insert", "added"];
+const CHANGED: [&str; 4] = ["updat", "modif", "chang", "edit"];
+
+/// Why the cursor cannot see an edit: it follows the making of records that also tell their last change, and looks back nowhere.
+fn of_creation(setup: &Setup<'_>) -> Option<String> {
+    let named = |name: &str, words: &[&str]| {
+        let name = name.to_ascii_lowercase();
+        words.iter().any(|word| name.contains(word))
+    };
+    let field = setup.profile.spec.cursor_field.as_deref()?;
+    let now = super::setup::begin();
+    if !named(field, &MADE) || named(field, &CHANGED) || setup.trial.looked_back(now) < now {
+        return None;
+    }
+    let record = setup.sample.record(0, Some(now));
+    let told = super::sample::leaves(&record).into_iter().find(|pointer| {
+        let named = pointer.last().is_some_and(|name| named(name, &CHANGED));
+        named && super::sample::get(&record, pointer).is_some_and(|value| setup.trial.may_be_a_time(value))
+    })?;
+    let changed = told.join(".");
+    Some(format!(
+        "the cursor follows '{field}', and the provider's records tell their last change in '{changed}': no edit would come"
+    ))
+}
+
+/// An edit in the second in which the run began, told in whole seconds: it must not keep its place in what is being read.
+async fn edited_at_once(setup: &Setup<'_>) -> Found {
+    let cursor = setup.cursor();
+    let clock = Arc::clone(&setup.clock);
+    let event: Event = Arc::new(move |world, sample| {
+        let second = clock.now().micros().div_euclid(1_000_000) * 1_000_000;
+        let at = cursor.then(|| Timestamp::from_micros(second)).flatten();
+        if let Some(place) = world.rows.first_mut() {
+            *place = row(sample, 0, at, place.partition);
+        }
+    });
+    let quirks = Quirks { event: Some((1, event)), ..Quirks::default() };
+    let mut walk = walk(setup, setup.rows(setup.three_pages()), quirks)?;
+    let ran = walk.run(None).await;
+    if let Some(wrong) = ran.broken.or_else(|| ran.error.map(|error| format!("the run failed: {error}"))) {
+        return Ok(Some(wrong));
+    }
+    walk.clock.advance(Duration::from_secs(60));
+    Ok(recovers(&mut walk, "an edit in the second in which the run began").await)
 }
 
 pub(super) async fn newest_first(setup: &Setup<'_>) -> Found {

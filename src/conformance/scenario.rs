@@ -123,7 +123,7 @@ impl Scenario {
                 "ask from a time on, not from a record on: a record that is gone must not end the listing"
             }
             Self::LateEdit => {
-                "let the cursor follow the time of the last change; a listing by offset or page number also loses what moves up when an edited record leaves its window: see shifted_by_deletion"
+                "let the cursor follow the time of the last change; in a listing by offset or page number also ask for an upper bound (end_time_option, or stream_interval['end_time']) and say x-tidegate.total, so that an edited record leaves the window and its count falls"
             }
             Self::UnauthorizedMidway => {
                 "no response filter may accept or ignore 401; leave it to the engine, which reads the credential anew once"

@@ -209,14 +209,17 @@ impl<'s> Setup<'s> {
         let request = request(&self.profile, started_at, cursor, None);
         // Whatever comes of it: the request is what counts.
         let window = connector.told(&request).await.ok().flatten().and_then(|told| told.window);
-        let _ = connector.pull(&request).await;
+        let pulled = connector.pull(&request).await;
         let world = provider.world();
         let own = world
             .asked
             .iter()
             .rev()
             .find(|asked| self.own.is_match(asked.url.as_str().split('?').next().unwrap_or("")));
-        let own = own.cloned().ok_or_else(|| "its first request went nowhere".to_owned())?;
+        let own = own.cloned().ok_or_else(|| match pulled {
+            Err(error) => format!("its first request could not be made: {}", error.message),
+            Ok(_) => "its first request went nowhere".to_owned(),
+        })?;
         Ok((own, window))
     }
 

@@ -63,9 +63,9 @@ pub const fn authenticator(family: AuthFamily) -> &'static str {
       algorithm: HS256 # CHANGE: as the documentation says, e.g. RS256 with a private key
       secret_key: \"{{ config['signing_key'] }}\"
       # Where the documentation gives a shared key in hexadecimal: x-tidegate: { secret_key_encoding: hex }
-      token_duration: 300
+      token_duration: 240 # CHANGE: seconds, less than the documentation allows
       header_prefix: Bearer
-      jwt_payload: { iss: \"{{ config['client_id'] }}\" }
+      jwt_payload: { iss: \"{{ config['client_id'] }}\" } # CHANGE: iss, sub, aud; `jwt_headers: { kid: ... }` where a key has an id
 "
         }
     }

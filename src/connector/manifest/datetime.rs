@@ -52,6 +52,12 @@ impl Format {
             .unwrap_or_else(|| with_millis(&self.source, wall, |format| strftime(format, wall)))
     }
 
+    /// Whether it tells one second from the next.
+    pub fn tells_seconds(&self) -> bool {
+        let probe = Timestamp::from_micros(1_700_000_001_000_000);
+        probe.is_some_and(|probe| self.parse(&self.format(probe)) == Some(probe))
+    }
+
     /// The instant that the text stands for in this format.
     pub fn parse(&self, text: &str) -> Option<Timestamp> {
         if let Some(micros) = epoch_micros(text, &self.source) {
