@@ -61,6 +61,7 @@ mod pull_ask;
 mod pull_detours;
 mod pull_partitions;
 mod pull_properties;
+mod pull_wait;
 pub mod python;
 mod reach;
 mod reader;

@@ -15,7 +15,7 @@ use super::{
     parents::Placed,
     partition::state::{self, States},
     place::Place,
-    plan::{CursorPlan, Strategy, StreamPlan},
+    plan::{CursorPlan, StreamPlan},
     pull_answer::{Fetched, Taken},
     pull_partitions::Closed,
     select::Selected,
@@ -45,9 +45,6 @@ pub(super) struct Pull<'a> {
     /// What is fetched ahead, where anything may be.
     pub(super) ahead: Option<&'a Ahead>,
 }
-
-/// In microseconds.
-const SECOND: i64 = 1_000_000;
 
 /// Partitions that were read to their end wait for so many others, so that a long state is not written with each of them.
 pub(super) const CLOSED_AT_ONCE: usize = 100;
@@ -161,31 +158,6 @@ impl<'a> Pull<'a> {
     /// What records are cast by, where the stream asks for that.
     pub(super) async fn schema(&self) -> Result<Option<Arc<Value>>, ConnectorError> {
         self.connector.schema_for_reading(self.plan, self.request.started_at, &self.request.traffic).await
-    }
-
-    /// Waits until the second is over in which the pull's time ends, where pages are found by counting. Many providers write whole
-    /// seconds: what is edited while it is read would keep its place in the window with the last of them, and go to the listing's end;
-    /// what lies behind moves up, and no count falls. One second later it leaves the window.
-    async fn let_the_second_pass(&self) {
-        let counted = self
-            .plan
-            .paginator
-            .as_ref()
-            .is_some_and(|paginator| matches!(paginator.strategy, Strategy::Offset { .. } | Strategy::Page { .. }));
-        let (Some(plan), Some(cut), true, Manner::Daemon) =
-            (&self.plan.cursor, &self.cut, counted, self.connector.manner)
-        else {
-            return;
-        };
-        if plan.counts || !plan.format.tells_seconds() {
-            return;
-        }
-        let clock = self.connector.gate.clock();
-        let over = cut.upto.micros().div_euclid(SECOND).saturating_add(1).saturating_mul(SECOND);
-        let left = over.saturating_sub(clock.now().micros());
-        if let Some(left) = u64::try_from(left).ok().filter(|left| (1..=SECOND.unsigned_abs()).contains(left)) {
-            clock.sleep(std::time::Duration::from_micros(left)).await;
-        }
     }
 
     pub(super) async fn first_place(&self, closed: &mut Closed) -> Result<Option<Place>, ConnectorError> {
