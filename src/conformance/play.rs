@@ -81,6 +81,16 @@ pub(super) async fn recovers(walk: &mut Walk<'_>, after: &str) -> Option<String>
     whole(walk, &ran).map(|wrong| format!("after {after}: {wrong}"))
 }
 
+/// One run, during which something happens, and one after it that must bring all.
+pub(super) async fn read_twice(mut walk: Walk<'_>, after: &str) -> Found {
+    let ran = walk.run(None).await;
+    let wrong = ran.broken.or_else(|| ran.error.map(|error| format!("the run failed: {error}")));
+    if wrong.is_some() {
+        return Ok(wrong);
+    }
+    Ok(recovers(&mut walk, after).await)
+}
+
 async fn to_the_end(setup: &Setup<'_>) -> Found {
     let mut walk = walk(setup, setup.rows(setup.three_pages()), Quirks::default())?;
     let ran = walk.run(None).await;

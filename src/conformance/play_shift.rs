@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::{
     Outcome,
     connection::Connection,
-    play::{Found, LATER, recovers, walk},
+    play::{Found, LATER, read_twice, walk},
     provider::{Event, Order, Quirks, Row, row},
     setup::{Setup, begin},
     walk::Walk,
@@ -20,16 +20,6 @@ fn counted(setup: &Setup<'_>) -> Result<(), Outcome> {
         return Ok(());
     }
     Err(Outcome::not_applicable("pages are not found by counting records"))
-}
-
-/// One run during which something happens, and one after it that must bring all.
-async fn read_twice(mut walk: Walk<'_>, after: &str) -> Found {
-    let ran = walk.run(None).await;
-    let wrong = ran.broken.or_else(|| ran.error.map(|error| format!("the run failed: {error}")));
-    if wrong.is_some() {
-        return Ok(wrong);
-    }
-    Ok(recovers(&mut walk, after).await)
 }
 
 pub(super) async fn addition(setup: &Setup<'_>) -> Found {

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     Outcome,
-    play::{Found, LATER, recovers, walk, whole},
+    play::{Found, LATER, read_twice, recovers, walk, whole},
     provider::{Event, Order, Quirks, row},
     setup::Setup,
 };
@@ -107,25 +107,34 @@ pub(super) async fn late_edit(setup: &Setup<'_>) -> Found {
     if let Some(wrong) = of_creation(setup) {
         return Ok(Some(wrong));
     }
-    if let Some(wrong) = edited_at_once(setup).await? {
+    // In the second in which the run began, told in whole seconds: it must not keep its place in what is being read.
+    let clock = Arc::clone(&setup.clock);
+    let at_once = move || Timestamp::from_micros(clock.now().micros().div_euclid(1_000_000) * 1_000_000);
+    let within = (1, Duration::ZERO);
+    if let Some(wrong) = edited(setup, within, at_once, "an edit in the second in which the run began").await? {
         return Ok(Some(wrong));
     }
-    let now = super::setup::begin();
+    let later = super::setup::begin().plus(Duration::from_secs(5));
+    let within = (setup.middle(), Duration::from_secs(10));
+    edited(setup, within, move || Some(later), "an edit of a record that was read already").await
+}
+
+/// A record of the first page is edited after so many pages, each of which takes so long.
+async fn edited(
+    setup: &Setup<'_>,
+    (pages, takes): (u32, Duration),
+    at: impl Fn() -> Option<Timestamp> + Send + Sync + 'static,
+    what: &str,
+) -> Found {
     let cursor = setup.cursor();
     let event: Event = Arc::new(move |world, sample| {
-        let at = cursor.then_some(now.plus(Duration::from_secs(5)));
         if let Some(place) = world.rows.first_mut() {
-            *place = row(sample, 0, at, place.partition);
+            *place = row(sample, 0, at().filter(|_| cursor), place.partition);
         }
     });
-    let quirks = Quirks { event: Some((setup.middle(), event)), takes: Duration::from_secs(10), ..Quirks::default() };
-    let mut walk = walk(setup, setup.rows(setup.three_pages()), quirks)?;
-    let ran = walk.run(None).await;
-    if let Some(wrong) = ran.broken.or_else(|| ran.error.map(|error| format!("the run failed: {error}"))) {
-        return Ok(Some(wrong));
-    }
+    let quirks = Quirks { event: Some((pages, event)), takes, ..Quirks::default() };
     // In the listing that is still being read the edited record may have moved; what counts is that nothing stays behind.
-    Ok(recovers(&mut walk, "an edit of a record that was read already").await)
+    read_twice(walk(setup, setup.rows(setup.three_pages()), quirks)?, what).await
 }
 
 /// Names of fields that keep the time of a record's making, and of those that tell its last change.
@@ -152,27 +161,6 @@ fn of_creation(setup: &Setup<'_>) -> Option<String> {
     Some(format!(
         "the cursor follows '{field}', and the provider's records tell their last change in '{changed}': no edit would come"
     ))
-}
-
-/// An edit in the second in which the run began, told in whole seconds: it must not keep its place in what is being read.
-async fn edited_at_once(setup: &Setup<'_>) -> Found {
-    let cursor = setup.cursor();
-    let clock = Arc::clone(&setup.clock);
-    let event: Event = Arc::new(move |world, sample| {
-        let second = clock.now().micros().div_euclid(1_000_000) * 1_000_000;
-        let at = cursor.then(|| Timestamp::from_micros(second)).flatten();
-        if let Some(place) = world.rows.first_mut() {
-            *place = row(sample, 0, at, place.partition);
-        }
-    });
-    let quirks = Quirks { event: Some((1, event)), ..Quirks::default() };
-    let mut walk = walk(setup, setup.rows(setup.three_pages()), quirks)?;
-    let ran = walk.run(None).await;
-    if let Some(wrong) = ran.broken.or_else(|| ran.error.map(|error| format!("the run failed: {error}"))) {
-        return Ok(Some(wrong));
-    }
-    walk.clock.advance(Duration::from_secs(60));
-    Ok(recovers(&mut walk, "an edit in the second in which the run began").await)
 }
 
 pub(super) async fn newest_first(setup: &Setup<'_>) -> Found {

@@ -4,7 +4,8 @@
 //! when it is used, never when a run is queued.
 
 use async_trait::async_trait;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::{Map, Value};
 
 use super::ConnectorError;
 
@@ -24,6 +25,14 @@ pub trait CredentialSource: Send + Sync {
     async fn refresh(&self) -> Result<Option<SecretString>, ConnectorError> {
         self.read().await
     }
+}
+
+/// Hands over each text that a secret is made of: the parts of a JSON object that are texts, and the whole.
+pub fn each_text(secret: &SecretString, mut to: impl FnMut(&str)) {
+    let whole = secret.expose_secret().trim();
+    let parts = serde_json::from_str::<Map<String, Value>>(whole).ok();
+    parts.iter().flat_map(Map::values).filter_map(Value::as_str).for_each(&mut to);
+    to(whole);
 }
 
 /// No secret at all: what is secret stands in the configuration that somebody gave by hand.

@@ -20,7 +20,7 @@ use crate::{
         status::SyncMode,
     },
     mapping::{FieldMap, Mapped},
-    telemetry::redact::is_secret_name,
+    telemetry::redact::{is_secret_name, without_fields},
 };
 
 /// Pages asked for at most: a stream of empty pages must end too.
@@ -74,12 +74,12 @@ pub async fn preview(
     };
     let mut records = Vec::new();
     let mut full_and_last = false;
-    for number in 0..MAX_PAGES {
+    'pages: for number in 0..MAX_PAGES {
         let page = connector.pull(&request).await?;
         full_and_last = number == 0 && page.items.len() == count && page.next.is_none();
         for item in stage::stage(page.items, &mut RepeatWindow::default()) {
             if records.len() == count {
-                return Ok(Preview { records, full_and_last, asked: traffic.asked() });
+                break 'pages;
             }
             records.push(one(item, map, account, stream));
         }
@@ -122,21 +122,7 @@ fn one(item: stage::Staged, map: Option<&FieldMap>, account: &str, stream: &str)
 
 /// A record with the values left out that its names call secrets.
 fn without_secrets(value: &Value) -> Value {
-    match value {
-        Value::Object(fields) => {
-            let field = |(name, value): (&String, &Value)| {
-                let shown = if is_secret_name(name) && !value.is_null() {
-                    json!("(not shown)")
-                } else {
-                    without_secrets(value)
-                };
-                (name.clone(), shown)
-            };
-            Value::Object(fields.iter().map(field).collect())
-        }
-        Value::Array(items) => Value::Array(items.iter().map(without_secrets).collect()),
-        other => other.clone(),
-    }
+    without_fields(value, "(not shown)", &|name, value| is_secret_name(name) && !value.is_null())
 }
 
 /// What is to be seen in previewed records before a run writes any: a line for each thing that a person should know.

@@ -6,6 +6,7 @@
 use std::{borrow::Cow, sync::LazyLock};
 
 use regex::{Captures, Regex};
+use serde_json::Value;
 
 /// What stands where something was taken out.
 pub const REMOVED: &str = "[removed]";
@@ -18,6 +19,21 @@ const SECRET_NAMES: [&str; 8] =
 pub fn is_secret_name(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     SECRET_NAMES.iter().any(|part| name.contains(part))
+}
+
+/// A value with `mark` in place of each field, at any depth, that is a secret by its name and value.
+pub fn without_fields(value: &Value, mark: &str, is_secret: &dyn Fn(&str, &Value) -> bool) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let field = |(name, value): (&String, &Value)| {
+                let kept = || without_fields(value, mark, is_secret);
+                (name.clone(), if is_secret(name, value) { Value::from(mark) } else { kept() })
+            };
+            Value::Object(fields.iter().map(field).collect())
+        }
+        Value::Array(items) => items.iter().map(|item| without_fields(item, mark, is_secret)).collect(),
+        other => other.clone(),
+    }
 }
 
 /// One alternation, so that a text is walked through once. No pattern takes a quote or a backslash with it: a line of JSON stays one.

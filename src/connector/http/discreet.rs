@@ -8,10 +8,12 @@ use std::{borrow::Cow, collections::BTreeMap};
 
 use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::{Map, Value};
 
 use super::Answer;
-use crate::{connector::ConnectorError, telemetry::redact::REMOVED};
+use crate::{
+    connector::{ConnectorError, credential::each_text},
+    telemetry::redact::REMOVED,
+};
 
 /// A shorter text is a word; taking it out would break answers.
 const SHORTEST: usize = 8;
@@ -24,14 +26,11 @@ impl Discreet {
     /// Remembers a secret, and each text of one that is a JSON object, until the request is over.
     pub(super) fn keep(&mut self, secret: Option<&SecretString>) {
         let Some(secret) = secret else { return };
-        let text = secret.expose_secret().trim();
-        let parts = serde_json::from_str::<Map<String, Value>>(text).ok();
-        let parts = parts.iter().flat_map(Map::values).filter_map(Value::as_str);
-        for part in parts.chain([text]).filter(|part| part.len() >= SHORTEST) {
-            if !self.0.iter().any(|known| known.expose_secret() == part) {
-                self.0.push(SecretString::from(part));
+        each_text(secret, |text| {
+            if text.len() >= SHORTEST && !self.0.iter().any(|known| known.expose_secret() == text) {
+                self.0.push(SecretString::from(text));
             }
-        }
+        });
     }
 
     /// The error without them; also where an address has made them small.

@@ -3,12 +3,15 @@
 //! Owns the line: method, address with its query decoded, and the body. Refuses headers, which prove who asks, and takes out of the
 //! rest what is a secret: by the secret's own texts, and by the names that secrets have.
 
-use secrecy::{ExposeSecret, SecretString};
-use serde_json::{Map, Value};
+use secrecy::SecretString;
+use serde_json::Value;
 
 use crate::{
-    connector::http::{Body, Call},
-    telemetry::redact::{REMOVED, is_secret_name},
+    connector::{
+        credential::each_text,
+        http::{Body, Call},
+    },
+    telemetry::redact::{REMOVED, is_secret_name, without_fields},
 };
 
 /// Longest body that is told, in characters.
@@ -26,7 +29,7 @@ pub(super) fn line(call: &Call, secrets: &[Option<&SecretString>]) -> String {
     }
     let body = match &call.body {
         Body::None => None,
-        Body::Json(json) => Some(discreet(json).to_string()),
+        Body::Json(json) => Some(without_fields(json, REMOVED, &is_secret).to_string()),
         Body::Form(fields) => Some(told(fields)),
         Body::Text(text) => Some(text.clone()),
     };
@@ -41,46 +44,36 @@ pub(super) fn line(call: &Call, secrets: &[Option<&SecretString>]) -> String {
 /// Tokens of pages have names like secrets, and are what a person looks for.
 const OF_PAGES: [&str; 4] = ["page", "next", "cursor", "continu"];
 
-fn is_secret(name: &str, value: &str) -> bool {
+fn is_secret(name: &str, value: &Value) -> bool {
+    is_secret_text(name, value.as_str().unwrap_or_default())
+}
+
+fn is_secret_text(name: &str, text: &str) -> bool {
     let small = name.to_ascii_lowercase();
-    let signed = value.starts_with("eyJ") && value.matches('.').count() == 2;
+    let signed = text.starts_with("eyJ") && text.matches('.').count() == 2;
     signed || is_secret_name(name) && !OF_PAGES.iter().any(|part| small.contains(part))
 }
 
 fn told(pairs: &[(String, String)]) -> String {
     let one = |(name, value): &(String, String)| {
-        let value = if is_secret(name, value) { REMOVED } else { value };
+        let value = if is_secret_text(name, value) { REMOVED } else { value };
         format!("{name}={value}")
     };
     pairs.iter().map(one).collect::<Vec<_>>().join("&")
 }
 
-fn discreet(value: &Value) -> Value {
-    match value {
-        Value::Object(fields) => {
-            let one = |(name, value): (&String, &Value)| {
-                let secret = is_secret(name, value.as_str().unwrap_or_default());
-                (name.clone(), if secret { Value::from(REMOVED) } else { discreet(value) })
-            };
-            Value::Object(fields.iter().map(one).collect::<Map<_, _>>())
-        }
-        Value::Array(items) => items.iter().map(discreet).collect(),
-        other => other.clone(),
-    }
-}
-
 /// The line without the secrets' texts, whole or by parts, as they are and as an address has them.
 fn without(mut line: String, secrets: &[Option<&SecretString>]) -> String {
     for secret in secrets.iter().flatten() {
-        let text = secret.expose_secret().trim();
-        let parts = serde_json::from_str::<Map<String, Value>>(text).ok();
-        let parts = parts.iter().flat_map(Map::values).filter_map(Value::as_str);
-        for part in parts.chain([text]).filter(|part| !part.is_empty()) {
-            let spelt: String = url::form_urlencoded::byte_serialize(part.as_bytes()).collect();
-            for form in [part, &spelt, &spelt.replace('+', "%20")] {
+        each_text(secret, |text| {
+            if text.is_empty() {
+                return;
+            }
+            let spelt: String = url::form_urlencoded::byte_serialize(text.as_bytes()).collect();
+            for form in [text, &spelt, &spelt.replace('+', "%20")] {
                 line = line.replace(form, REMOVED);
             }
-        }
+        });
     }
     line
 }

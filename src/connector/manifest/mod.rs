@@ -263,7 +263,7 @@ impl ManifestConnector {
             return Ok(config);
         }
         if rules.is_empty() {
-            settings::check_parts(&self.loaded.specification, self.loaded.credential.as_deref(), &self.config, secret)?;
+            settings::check_parts(&self.loaded.specification, self.loaded.credential.as_deref(), &config, secret)?;
             return Ok(config);
         }
         let now = self.gate.clock().now();

@@ -97,7 +97,7 @@ pub(super) fn with_secret(
     Ok(Arc::new(Value::Object(options)))
 }
 
-/// Holds a secret of several parts against what the manifest takes from it; tells names, never values.
+/// Holds the configuration with the secret in it against what the manifest takes from a secret of several parts; tells names, never values.
 ///
 /// # Errors
 /// [`ErrorKind::Unauthorized`], naming each part that is missing and those that were given.
@@ -107,22 +107,19 @@ pub(super) fn check_parts(
     config: &Value,
     secret: Option<&SecretString>,
 ) -> Result<(), ConnectorError> {
-    let parts =
-        secret.and_then(|secret| serde_json::from_str::<Map<String, Value>>(secret.expose_secret().trim()).ok());
-    let Some(parts) = parts else { return Ok(()) };
     let property = |name: &str| specification.get("properties").and_then(|properties| properties.get(name));
-    let secret = |name: &str| property(name).is_some_and(|p| p.get("airbyte_secret") == Some(&Value::Bool(true)));
+    let marked = |name: &str| property(name).is_some_and(|p| p.get("airbyte_secret") == Some(&Value::Bool(true)));
     let required = specification.get("required").and_then(Value::as_array).into_iter().flatten();
-    let required = required.filter_map(Value::as_str).filter(|name| secret(name));
-    let mut missing: Vec<&str> = required
-        .chain(secret_option)
-        .filter(|name| !parts.contains_key(*name) && config.get(*name).is_none())
-        .collect();
-    missing.sort_unstable();
-    missing.dedup();
+    let required = required.filter_map(Value::as_str).filter(|name| marked(name));
+    let mut missing: Vec<&str> = required.chain(secret_option).filter(|name| config.get(*name).is_none()).collect();
     if missing.is_empty() {
         return Ok(());
     }
+    let parts =
+        secret.and_then(|secret| serde_json::from_str::<Map<String, Value>>(secret.expose_secret().trim()).ok());
+    let Some(parts) = parts else { return Ok(()) };
+    missing.sort_unstable();
+    missing.dedup();
     let given: Vec<&str> = parts.keys().map(String::as_str).collect();
     let given = if given.is_empty() { "nothing".to_owned() } else { given.join(", ") };
     let message =
@@ -158,7 +155,8 @@ mod tests {
         let marked = json!({"type": "string", "airbyte_secret": true});
         let one = json!({"required": ["api_key"], "properties": {"api_key": marked}});
         let told = |secret: Option<SecretString>| {
-            check_parts(&one, Some("api_key"), &json!({}), secret.as_ref()).map_err(|error| error.message)
+            let config = with_secret(&json!({}), Some("api_key"), secret.as_ref()).unwrap();
+            check_parts(&one, Some("api_key"), &config, secret.as_ref()).map_err(|error| error.message)
         };
         let wrong = told(secret(r#"{"token": "hush", "user": "u-1"}"#)).unwrap_err();
         assert!(wrong.contains("lacks: api_key;") && wrong.ends_with("names: token, user"), "{wrong}");
@@ -170,7 +168,10 @@ mod tests {
         assert!(told(secret("{}")).unwrap_err().ends_with("names: nothing"));
 
         let several = json!({"required": ["id", "key"], "properties": {"id": marked, "key": marked, "other": marked}});
-        let told = |text: &str| check_parts(&several, None, &json!({}), secret(text).as_ref());
+        let told = |text: &str| {
+            let config = with_secret(&json!({}), None, secret(text).as_ref()).unwrap();
+            check_parts(&several, None, &config, secret(text).as_ref())
+        };
         assert!(told(r#"{"id": "1"}"#).unwrap_err().message.contains("lacks: key;"));
         assert!(told(r#"{"id": "1", "key": "2"}"#).is_ok(), "what is not required may be missing");
     }

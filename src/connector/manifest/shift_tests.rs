@@ -2,7 +2,10 @@
 
 use serde_json::json;
 
-use super::tests::{connector, drain, ids, request};
+use super::{
+    streams_tests,
+    tests::{connector, drain, ids, request},
+};
 use crate::{
     connector::http::testing::{RawServer, answer},
     domain::status::SyncMode,
@@ -10,17 +13,12 @@ use crate::{
 
 /// Two records a page, by that strategy; the provider tells its count.
 fn manifest(strategy: &str) -> String {
-    format!(
-        "type: DeclarativeSource\n\
-         check: {{type: CheckStream, stream_names: [things]}}\n\
-         spec: {{type: Spec, connection_specification: {{properties: {{token: {{type: string, airbyte_secret: true}}}}}}}}\n\
-         streams:\n  \
-           - type: DeclarativeStream\n    name: things\n    primary_key: id\n    x-tidegate: {{total: [total]}}\n    \
-             retriever:\n      type: SimpleRetriever\n      \
-               requester: {{type: HttpRequester, url_base: \"{{{{ config['base_url'] }}}}\", path: /things}}\n      \
-               record_selector: {{type: RecordSelector, extractor: {{type: DpathExtractor, field_path: [data]}}}}\n      \
-               paginator: {{type: DefaultPaginator, page_token_option: {{type: RequestOption, inject_into: request_parameter, field_name: at}}, pagination_strategy: {{{strategy}, page_size: 2}}}}\n"
-    )
+    let paginator = format!(
+        "{{type: DefaultPaginator, page_token_option: {{type: RequestOption, inject_into: request_parameter, field_name: at}}, pagination_strategy: {{{strategy}, page_size: 2}}}}"
+    );
+    streams_tests::manifest(&format!(
+        "streams:\n  - {{$ref: \"#/definitions/stream\", x-tidegate: {{total: [total]}}, retriever: {{$ref: \"#/definitions/reads\", paginator: {paginator}}}}}\n"
+    ))
 }
 
 /// What is asked and what arrives of a listing whose pages come so, each with the count that stood when it was made.

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// A manifest of these parts, all in flow style.
-fn manifest(parts: &str) -> String {
+pub(super) fn manifest(parts: &str) -> String {
     format!(
         "type: DeclarativeSource\n\
          check: {{type: CheckStream, stream_names: [things]}}\n\

@@ -10,7 +10,6 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Manifest,
-    datetime::Format,
     decode::DecoderPlan,
     duration::Duration,
     engine::{Scope, Template},
@@ -19,7 +18,7 @@ use super::{
     load::Loaded,
     partition::Router,
     plan::{Strategy, StreamPlan, TokenOption, UrlPlan},
-    select, slices, trial_paging, trial_stamps,
+    select, slices, trial_paging,
 };
 use crate::{
     connector::{
@@ -95,8 +94,6 @@ pub struct Trial {
     pub(super) loaded: Arc<Loaded>,
     pub(super) at: usize,
     pub(super) scope: Scope,
-    /// Forms of times that providers use, besides the manifest's own.
-    pub(super) usual: Vec<Format>,
 }
 
 impl Manifest {
@@ -132,8 +129,7 @@ impl Manifest {
     /// A stream with a configuration that holds the secret as well; `None` when there is no such stream.
     pub fn trial(&self, stream: &str, now: Timestamp, config: Value) -> Option<Trial> {
         let at = self.0.streams.iter().position(|plan| plan.spec.name == stream)?;
-        let usual = trial_stamps::usual();
-        Some(Trial { loaded: Arc::clone(&self.0), at, scope: Scope::new(now, &Arc::new(config)), usual })
+        Some(Trial { loaded: Arc::clone(&self.0), at, scope: Scope::new(now, &Arc::new(config)) })
     }
 }
 

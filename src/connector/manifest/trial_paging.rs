@@ -1,6 +1,9 @@
 //! What leads from page to page, on trial, and how far back a stream looks.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, LazyLock},
+};
 
 use regex::Regex;
 use serde_json::Value;
@@ -10,6 +13,10 @@ use crate::{
     connector::ConnectorError,
     domain::{clock::Timestamp, record::Item},
 };
+
+/// Where a template holds the size of the last page against a number.
+static COMPARED: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"last_page_size\s*(<=|<|!=)\s*(\d+)").expect("the pattern is fixed"));
 
 /// A question about a page that was read.
 type Asks<T> = fn(&Engine, &Paginator, &Scope, paginate::Seen<'_>) -> Result<Option<T>, ConnectorError>;
@@ -81,8 +88,7 @@ impl Trial {
 
 /// The size of a page that `last_page_size < N` takes for a full one.
 pub(super) fn full_page(source: &str) -> Option<usize> {
-    let compared = Regex::new(r"last_page_size\s*(<=|<|!=)\s*(\d+)").ok()?;
-    let found = compared.captures(source)?;
+    let found = COMPARED.captures(source)?;
     let size: usize = found[2].parse().ok()?;
     let size = if &found[1] == "<=" { size + 1 } else { size };
     (size > 1).then_some(size)

@@ -11,24 +11,23 @@ use super::{datetime::Format, trial::Trial};
 use crate::domain::clock::Timestamp;
 
 /// Tried in this order.
-const USUAL: [&str; 8] = [
-    "%Y-%m-%dT%H:%M:%SZ",
-    "%Y-%m-%dT%H:%M:%S.%fZ",
-    "%Y-%m-%dT%H:%M:%S%z",
-    "%Y-%m-%d",
-    "%s",
-    "%ms",
-    "%Y-%m-%d %H:%M:%S",
-    "%a, %d %b %Y %H:%M:%S %z",
-];
+static USUAL: LazyLock<Vec<Format>> = LazyLock::new(|| {
+    let forms = [
+        "%Y-%m-%dT%H:%M:%SZ",
+        "%Y-%m-%dT%H:%M:%S.%fZ",
+        "%Y-%m-%dT%H:%M:%S%z",
+        "%Y-%m-%d",
+        "%s",
+        "%ms",
+        "%Y-%m-%d %H:%M:%S",
+        "%a, %d %b %Y %H:%M:%S %z",
+    ];
+    forms.iter().filter_map(|form| Format::compile(form).ok()).collect()
+});
 
 /// Milliseconds in an envelope, with the offset of whoever wrote them.
 static WRAPPED: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"^/Date\((-?\d+)([+-]\d{4})?\)/$").expect("the pattern is fixed"));
-
-pub(super) fn usual() -> Vec<Format> {
-    USUAL.iter().filter_map(|form| Format::compile(form).ok()).collect()
-}
 
 fn text_of(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
@@ -44,16 +43,14 @@ impl Trial {
     /// Whether a value may be a time, in the cursor's forms or in another that is usual.
     pub fn may_be_a_time(&self, value: &Value) -> bool {
         let text = text_of(value);
-        self.instant(value).is_some()
-            || self.usual.iter().any(|form| form.parse(&text).is_some())
-            || WRAPPED.is_match(&text)
+        self.instant(value).is_some() || USUAL.iter().any(|form| form.parse(&text).is_some()) || WRAPPED.is_match(&text)
     }
 
     /// A value in the first of the cursor's forms that writes `like` again: the form that the provider's records have.
     pub fn stamp_like(&self, like: &Value, at: Timestamp) -> Option<Value> {
         let cursor = self.plan().cursor.as_ref()?;
         let text = text_of(like);
-        for form in cursor.record_formats.iter().chain([&cursor.format]).chain(&self.usual) {
+        for form in cursor.record_formats.iter().chain([&cursor.format]).chain(USUAL.iter()) {
             let Some(read) = form.parse(&text) else { continue };
             if form.format(read) == text {
                 let written = form.format(at);
