@@ -367,6 +367,8 @@ impl Connector for ManifestConnector {
 #[cfg(test)]
 mod hubspot_tests;
 #[cfg(test)]
+mod refusal_tests;
+#[cfg(test)]
 mod request_tests;
 #[cfg(test)]
 mod shift_tests;
